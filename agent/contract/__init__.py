@@ -1,0 +1,1 @@
+"""The messages on the wire, version 1; see docs/topics.md. No I/O."""

@@ -1,0 +1,39 @@
+"""What the back end asks of a device, and the acknowledgements that let it forget."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from agent.contract.orders import Millis
+
+MAX_BYTES = 64 * 1024
+
+
+class Command(msgspec.Struct, frozen=True):
+    """Payload of `cmd/{name}/{cmd_id}`."""
+
+    params: dict[str, Any] = {}
+    iat: Millis | None = None
+    exp: Millis | None = None  # unix ms; later it is answered `rejected`, reason `expired`
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """All events of the stream up to `seq` are stored by the back end."""
+
+    epoch: str
+    seq: Annotated[int, Meta(ge=0)]
+
+
+class Desired(msgspec.Struct, frozen=True):
+    version: int
+    settings: dict[str, Any] = {}
+
+
+class Reported(msgspec.Struct, frozen=True, omit_defaults=True):
+    version: int | None
+    applied: bool
+    settings: dict[str, Any]
+    error: str | None = None

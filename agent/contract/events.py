@@ -1,0 +1,222 @@
+"""What a device tells the back end: one Struct a kind, with the stream that carries it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+Stream = Literal["critical", "state", "telemetry"]
+STREAMS: tuple[Stream, ...] = ("critical", "state", "telemetry")
+TimeQuality = Literal["ntp", "gps", "rtc", "none"]
+
+
+class Body(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """Base of all event bodies. A field with a default is left out while it has that value."""
+
+    KIND: ClassVar[str]
+    STREAM: ClassVar[Stream]
+
+
+class Position(Body, frozen=True, kw_only=True):
+    """Where the rider is; until the next one the server extrapolates at constant velocity."""
+
+    KIND: ClassVar[str] = "position"
+    STREAM: ClassVar[Stream] = "telemetry"
+    lat: float  # degrees, datum below
+    lon: float
+    acc: float | None  # m, 68 %
+    speed: float | None  # m/s
+    course: float | None  # degrees from true north
+    fix_t: int  # unix ms of the fix
+    reason: Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence"]
+    profile: str
+    datum: Literal["wgs84", "gcj02"]
+
+
+class Fence(Body, frozen=True, kw_only=True):
+    KIND: ClassVar[str] = "fence"
+    STREAM: ClassVar[Stream] = "state"
+    fence: str
+    event: Literal["enter", "leave"]
+    distance_m: float
+
+
+class Arrival(Body, frozen=True, kw_only=True):
+    """`unknown` means that the scanner cannot tell; it never means that the rider left."""
+
+    KIND: ClassVar[str] = "arrival"
+    STREAM: ClassVar[Stream] = "state"
+    place: str
+    event: Literal["enter", "exit", "arrived", "unknown"]
+    floor: str | None = None
+    confidence: float | None = None
+    evidence: dict[str, Any]
+
+
+class OrderEvent(Body, frozen=True, kw_only=True):
+    KIND: ClassVar[str] = "order"
+    STREAM: ClassVar[Stream] = "critical"
+    action: Literal["received", "accepted", "rejected", "ready", "picked_up", "reconcile"]
+    order_id: str | None = None
+    version: int | None = None
+    by: str | None = None  # page, panel, cli, command
+    reason: str | None = None
+    orders: dict[str, int] | None = None  # reconcile: what the device has, id -> version
+
+
+class PrintEvent(Body, frozen=True, kw_only=True):
+    """`printed` only with evidence; without a back channel it is `sent_unconfirmed`."""
+
+    KIND: ClassVar[str] = "print"
+    STREAM: ClassVar[Stream] = "critical"
+    job_id: str
+    order_id: str
+    version: int
+    station: str
+    printer: str
+    copy: int
+    attempt: int
+    state: Literal[
+        "printed",
+        "sent_unconfirmed",
+        "in_doubt",
+        "held",
+        "rerouted",
+        "cancelled",
+        "expired",
+        "failed",
+    ]
+    evidence: str
+    duplicate: bool  # the paper says POSSIBLE DUPLICATE
+    reason: str | None = None
+
+
+class AlertEvent(Body, frozen=True, kw_only=True):
+    KIND: ClassVar[str] = "alert"
+    STREAM: ClassVar[Stream] = "critical"
+    alert_id: str
+    cause: str  # new_order, changed, cancelled, printer, sos, bad_order ...
+    state: Literal["sounding", "escalated", "acknowledged", "expired"]
+    by: str | None
+    order_id: str | None = None
+
+
+class Sos(Body, frozen=True, kw_only=True):
+    KIND: ClassVar[str] = "sos"
+    STREAM: ClassVar[Stream] = "critical"
+    sos_id: str
+    state: Literal["raised", "cancelled"]
+    position: Position | None = None
+    position_age_s: float | None = None
+
+
+class Shop(Body, frozen=True, kw_only=True):
+    KIND: ClassVar[str] = "shop"
+    STREAM: ClassVar[Stream] = "state"
+    status: Literal["open", "busy", "closed"]
+    by: str | None = None
+
+
+class Stock(Body, frozen=True, kw_only=True):
+    KIND: ClassVar[str] = "stock"
+    STREAM: ClassVar[Stream] = "state"
+    sku: str
+    available: bool
+    by: str | None = None
+
+
+class Health(Body, frozen=True, kw_only=True):
+    """A declared condition came or went."""
+
+    KIND: ClassVar[str] = "health"
+    STREAM: ClassVar[Stream] = "telemetry"
+    code: str  # e.g. printer.kitchen
+    state: Literal["raised", "cleared"]
+    severity: Literal["info", "warning", "critical"]
+    text: str = ""  # what, and what to do
+    since: int | None = None  # unix ms
+
+
+class CommandEvent(Body, frozen=True, kw_only=True):
+    KIND: ClassVar[str] = "command"
+    STREAM: ClassVar[Stream] = "critical"
+    cmd_id: str
+    name: str
+    status: Literal[
+        "accepted", "running", "succeeded", "failed", "rejected", "timed_out", "unknown"
+    ]
+    reason_code: str | None = None
+    result: Any = None
+
+
+class ConfigEvent(Body, frozen=True, kw_only=True):
+    KIND: ClassVar[str] = "config"
+    STREAM: ClassVar[Stream] = "critical"
+    version: int | None
+    applied: bool
+    error: str | None = None
+
+
+class Audit(Body, frozen=True, kw_only=True):
+    """Who did what on the device."""
+
+    KIND: ClassVar[str] = "audit"
+    STREAM: ClassVar[Stream] = "critical"
+    action: str
+    by: str
+    detail: dict[str, Any] = {}
+
+
+class ErrorEvent(Body, frozen=True, kw_only=True):
+    """Something from outside was thrown away, or a service failed: counted, by cause."""
+
+    KIND: ClassVar[str] = "error"
+    STREAM: ClassVar[Stream] = "telemetry"
+    source: str
+    counts: dict[str, int] = {}
+    text: str | None = None
+
+
+class Gap(Body, frozen=True, kw_only=True):
+    """Stands in its stream in the place of the last event that it explains: `from` .. `to`."""
+
+    KIND: ClassVar[str] = "gap"  # travels in the stream that has the hole
+    STREAM: ClassVar[Stream] = "telemetry"
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    reason: Literal["evicted", "restart", "expired", "purged"]
+
+
+BODIES: dict[str, type[Body]] = {
+    body.KIND: body
+    for body in (
+        Position,
+        Fence,
+        Arrival,
+        OrderEvent,
+        PrintEvent,
+        AlertEvent,
+        Sos,
+        Shop,
+        Stock,
+        Health,
+        CommandEvent,
+        ConfigEvent,
+        Audit,
+        ErrorEvent,
+        Gap,
+    )
+}
+
+
+class Event(msgspec.Struct, frozen=True):
+    """An event as it travels; `(device, epoch, stream, seq)` is the key to drop duplicates by."""
+
+    epoch: str
+    stream: Stream
+    seq: int
+    t: int  # unix ms
+    tq: TimeQuality
+    body: msgspec.Raw
+    kind: str | msgspec.UnsetType = msgspec.UNSET  # in batches; the topic says it otherwise

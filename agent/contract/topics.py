@@ -1,0 +1,67 @@
+"""The topic tree. The device's id is one whole level, so that brokers can bind it to its owner."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+ROOT = "edge/v1"
+DEVICE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+
+
+def state(device: str) -> str:
+    return f"{ROOT}/{device}/state"
+
+
+def event(device: str, kind: str) -> str:
+    return f"{ROOT}/{device}/evt/{kind}"
+
+
+def batch(device: str, stream: str) -> str:
+    return f"{ROOT}/{device}/batch/{stream}"
+
+
+def ack(device: str, stream: str) -> str:
+    return f"{ROOT}/{device}/ack/{stream}"
+
+
+def order(device: str, order_id: str) -> str:
+    return f"{ROOT}/{device}/order/{order_id}"
+
+
+def command(device: str, name: str, cmd_id: str) -> str:
+    return f"{ROOT}/{device}/cmd/{name}/{cmd_id}"
+
+
+def desired(device: str) -> str:
+    return f"{ROOT}/{device}/config/desired"
+
+
+def reported(device: str) -> str:
+    return f"{ROOT}/{device}/config/reported"
+
+
+def subscriptions(device: str) -> list[str]:
+    """What a device listens to."""
+    return [
+        f"{ROOT}/{device}/ack/+",
+        f"{ROOT}/{device}/order/+",
+        f"{ROOT}/{device}/cmd/+/+",
+        desired(device),
+    ]
+
+
+class Address(NamedTuple):
+    """A topic taken apart: `edge/v1/{device}/{branch}/{rest...}`."""
+
+    device: str
+    branch: str
+    rest: tuple[str, ...]
+
+
+def parse(topic: str) -> Address | None:
+    """None when the topic is not of this tree."""
+    parts = topic.split("/")
+    if len(parts) < 4 or f"{parts[0]}/{parts[1]}" != ROOT:
+        return None
+    return Address(parts[2], parts[3], tuple(parts[4:]))

@@ -1,0 +1,1 @@
+"""What touches hardware. Knows nothing of orders, brokers or the agent's files."""

@@ -1,0 +1,203 @@
+"""The readings that drivers give and the ports that they fill.
+
+A driver is a module with one `DRIVER`. Its `open` is an async context manager: it touches the
+hardware, yields the port of its kind and closes the hardware again. Every reading carries `t`, the
+monotonic second at which the driver received it. What goes wrong outside becomes `DriverError`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Generic, Literal, Protocol, TypeVar
+
+import msgspec
+
+
+class DriverError(Exception):
+    """The world did not play along: unplugged, refused, timed out.
+
+    The text is for people: what happened and what to try.
+    """
+
+
+class Clock(Protocol):
+    """Time as drivers and services see it; the real one and the test's are in agent/core/clock."""
+
+    def monotonic(self) -> float:
+        """Seconds that never jump; for order and durations."""
+        ...
+
+    def wall(self) -> float:
+        """Unix seconds as the machine believes them; may jump."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+# --- GPS ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """What a receiver said about one epoch; without a position when it has none (mode < 2)."""
+
+    t: float  # monotonic s
+    mode: int  # 0 unknown, 1 no fix, 2 2D, 3 3D
+    lat: float | None = None  # degrees WGS-84
+    lon: float | None = None
+    speed: float | None = None  # m/s over ground
+    course: float | None = None  # degrees from true north, None when standing still
+    sigma: float | None = None  # m, 1 sigma horizontal, only where the receiver states one
+    hdop: float | None = None
+    satellites: int | None = None  # used in the solution
+    utc: float | None = None  # unix seconds by the receiver
+
+
+class GpsReceiver(Protocol):
+    rejected: Counter[str]  # input thrown away, by cause
+
+    def fixes(self) -> AsyncIterator[Fix]:
+        """One `Fix` an epoch; raises DriverError when the receiver is gone or silent."""
+        ...
+
+
+# --- beacons --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Advert:
+    """One advertisement as heard. `identity` is e.g. `ibeacon:UUID/major/minor`; an address alone
+    is a Wi-Fi-like label that many beacons rotate, an identity alone is shared by hundreds."""
+
+    t: float  # monotonic s
+    address: str  # AA:BB:CC:DD:EE:FF
+    rssi: int  # dBm
+    identity: str | None = None
+    power_1m: int | None = None  # dBm at 1 m as the beacon claims
+
+
+class BeaconScanner(Protocol):
+    rejected: Counter[str]
+
+    def adverts(self) -> AsyncIterator[Advert]:
+        """Every advertisement heard; raises DriverError when the radio is gone."""
+        ...
+
+
+# --- printers -------------------------------------------------------------------------------------
+
+
+class Evidence(StrEnum):
+    """What proves that paper came out, weakest first."""
+
+    NONE = "none"  # bytes were accepted by the transport; no back channel
+    BARRIER = "barrier"  # GS r answered behind the ticket: the buffer was processed
+    JOB_ID = "job_id"  # Epson GS ( H: printing of this id is complete
+    COUNTER = "counter"  # Star ETB counter or cutter counter moved by one
+
+
+@dataclass(frozen=True, slots=True)
+class PrinterStatus:
+    """None means: the printer does not say."""
+
+    online: bool | None = None
+    paper: Literal["ok", "low", "out"] | None = None
+    cover_open: bool | None = None
+    error: str | None = None  # e.g. "cutter jammed"
+
+    @property
+    def fault(self) -> str | None:
+        """The one thing that keeps it from printing: paper_out, cover_open, error, offline."""
+        if self.paper == "out":
+            return "paper_out"
+        if self.cover_open:
+            return "cover_open"
+        if self.error:
+            return "error"
+        return "offline" if self.online is False else None
+
+
+class WriteError(DriverError):
+    """A write broke off. `accepted` bytes may have reached the printer; 0 proves that none did."""
+
+    def __init__(self, message: str, *, accepted: int) -> None:
+        super().__init__(message)
+        self.accepted = accepted
+
+
+class Printer(Protocol):
+    """An open ESC/POS printer. One job at a time; the caller owns the queue."""
+
+    width_dots: int
+
+    async def status(self) -> PrinterStatus:
+        """Asked now, or as last reported by itself; empty where the printer cannot say."""
+        ...
+
+    async def resync(self) -> None:
+        """Leave whatever state a broken job left: drain input, finish a half raster, ESC @."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """All of it, or WriteError."""
+        ...
+
+    async def barrier(self) -> Evidence:
+        """Wait until what was written is on paper, as far as the printer can tell.
+
+        Raises DriverError when the printer stops answering or reports a fault that it does not
+        get over within the deadline: the job is then in doubt.
+        """
+        ...
+
+
+# --- sound and panel ------------------------------------------------------------------------------
+
+
+class SoundPlayer(Protocol):
+    async def play(self, clips: Sequence[Path], volume: float = 1.0) -> None:
+        """Returns when the last clip has ended; cancelling stops the sound at once."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    t: float  # monotonic s, at release
+    button: str  # "sos", "ack"
+    held_s: float
+
+
+class Panel(Protocol):
+    """Buttons, lights and a buzzer."""
+
+    def presses(self) -> AsyncIterator[Press]: ...
+
+    async def light(self, name: str, state: Literal["off", "on", "blink"]) -> None: ...
+
+    async def buzz(self, *, on: bool) -> None: ...
+
+
+# --- drivers --------------------------------------------------------------------------------------
+
+S_contra = TypeVar("S_contra", bound=msgspec.Struct, contravariant=True)
+S = TypeVar("S", bound=msgspec.Struct)
+P = TypeVar("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Driver(Generic[S, P]):
+    """The face of a driver module.
+
+    `settings` is a msgspec Struct (`forbid_unknown_fields`, frozen) read from the section's
+    sub-table of the driver's name, e.g. `[position.serial]`; a printer's comes from its URI.
+    """
+
+    name: str
+    summary: str  # one sentence for the generated table of drivers
+    settings: type[S]
+    open: Callable[[S, Clock], AbstractAsyncContextManager[P]]
