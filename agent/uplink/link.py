@@ -1,0 +1,423 @@
+"""One MQTT 5 session that reconnects by itself; the only module that imports paho.
+
+paho's queue, its back-off and its QoS 2 are not used: each connection gets a fresh paho client that
+forgets everything with it, because the outbox is the truth and re-sends what was not confirmed.
+Everything happens in the event loop; only connecting (DNS, TCP, TLS) runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.core.clock import Clock
+
+log = logging.getLogger(__name__)
+
+CONNECT_S = 10.0  # DNS, TCP and TLS; then again for CONNACK and SUBACK
+BACKOFF_MIN_S = 1.0
+RECEIVE_MAXIMUM = 64  # unacknowledged messages that the broker may have under way to us
+MAX_PACKET_BYTES = 1024 * 1024  # nothing larger is meant for a device
+TAKEN_OVER = 0x8E
+
+
+class LinkDown(Exception):
+    """There is no connection right now; the caller keeps what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """Published by the broker when the connection ends without a good-bye; QoS 1, retained."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    url: str  # mqtt:// or mqtts://HOST[:PORT]
+    client_id: str
+    subscriptions: tuple[str, ...] = ()
+    will: Callable[[], Will] | None = None  # asked anew for each connection
+    keepalive_s: int = 30
+    session_expiry_s: int = 7 * 86400
+    retry_max_s: float = 60.0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    session_present: bool
+    receive_maximum: int  # QoS 1 messages that the broker takes unacknowledged
+    max_packet: int | None  # bytes; None: no limit stated
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    topic: str
+    payload: bytes
+    qos: int = 1
+    retain: bool = False
+    content_type: str | None = None
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    _mid: int = 0
+    _session: object = None
+
+
+class Link:
+    """`run()` keeps the session; callbacks are called from the event loop and must not wait."""
+
+    def __init__(
+        self,
+        settings: LinkSettings,
+        clock: Clock,
+        *,
+        on_message: Callable[[Message], None],
+        on_up: Callable[[Connected], None],
+        on_down: Callable[[str], None],
+        seed: int | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._on_message = on_message
+        self._on_up = on_up
+        self._on_down = on_down
+        self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
+        self._session: _Session | None = None
+
+    @property
+    def up(self) -> bool:
+        return self._session is not None
+
+    async def run(self) -> None:
+        """Until cancelled; says good-bye then, without the will."""
+        limit = BACKOFF_MIN_S
+        while True:
+            session = _Session(self._settings, self._on_message)
+            reason = await self._connect(session)
+            if reason is None:
+                limit = BACKOFF_MIN_S
+                self._session = session
+                try:
+                    self._on_up(session.connected)
+                    reason = await session.serve()
+                finally:
+                    self._session = None
+                    session.close()
+            else:
+                session.close()
+            self._on_down(reason)
+            # Full jitter, so that a fleet does not come back in one wave.
+            await self._clock.sleep(self._random.uniform(0.1, limit))
+            limit = min(limit * 2, self._settings.retry_max_s)
+
+    async def _connect(self, session: _Session) -> str | None:
+        try:
+            await session.open()
+        except TimeoutError:
+            return f"{self._settings.url} did not answer within {CONNECT_S:.0f} s"
+        except (OSError, ValueError) as error:
+            return f"{self._settings.url} cannot be reached: {error}"
+        except _Refused as error:
+            return f"{self._settings.url} refused: {error}"
+        except BaseException:
+            session.close()
+            raise
+        return None
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        content_type: str | None = None,
+        correlation: bytes | None = None,
+        on_ack: Callable[[int], None] | None = None,
+    ) -> None:
+        """Hand a message to the connection; `on_ack(reason_code)` when PUBACK came.
+
+        Raises LinkDown; a message whose `on_ack` was not called before `on_down` is unconfirmed.
+        """
+        if self._session is None:
+            raise LinkDown
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = max(1, expiry_s)
+        if content_type is not None:
+            properties.ContentType = content_type
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        self._session.publish(topic, payload, qos, retain, properties, on_ack)
+
+    def acknowledge(self, message: Message) -> None:
+        """PUBACK; nothing where the connection that brought the message is gone."""
+        if self._session is not None and message._session is self._session:  # noqa: SLF001 - ours
+            self._session.acknowledge(message._mid, message.qos)  # noqa: SLF001
+
+
+class _Refused(Exception):
+    pass
+
+
+class _Session:
+    """One connection: a paho client and its socket in the event loop."""
+
+    def __init__(self, settings: LinkSettings, on_message: Callable[[Message], None]) -> None:
+        self._settings = settings
+        self._deliver = on_message
+        self._loop = asyncio.get_running_loop()
+        self._acks: dict[int, Callable[[int], None]] = {}
+        self._ended: asyncio.Future[str] = self._loop.create_future()
+        self._connack: asyncio.Future[Connected] = self._loop.create_future()
+        self._suback: asyncio.Future[None] = self._loop.create_future()
+        self._fd = -1
+        self._writing = False
+        self.connected = Connected(session_present=False, receive_maximum=65535, max_packet=None)
+        self._client = client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.client_id,
+            protocol=paho.MQTTv5,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.max_inflight_messages_set(65535)  # the window in flight is the caller's
+        client.connect_timeout = CONNECT_S
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_socket_close = lambda *_: self._detach()
+        if settings.username is not None:
+            client.username_pw_set(settings.username, settings.password)
+        if settings.will is not None:
+            will = settings.will()
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
+
+    async def open(self) -> None:
+        """Connect and subscribe; raises OSError, TimeoutError or _Refused."""
+        settings = self._settings
+        url = urlsplit(settings.url)
+        if url.scheme == "mqtts":
+            self._client.tls_set_context(_tls(settings))
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = settings.session_expiry_s
+        properties.ReceiveMaximum = RECEIVE_MAXIMUM
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
+        connect = partial(
+            self._client.connect,
+            url.hostname or "",
+            url.port or (8883 if url.scheme == "mqtts" else 1883),
+            settings.keepalive_s,
+            clean_start=False,
+            properties=properties,
+        )
+        await self._loop.run_in_executor(None, connect)
+        self._attach()
+        async with asyncio.timeout(CONNECT_S):
+            self.connected = await self._first(self._connack)
+            if settings.subscriptions:
+                options = SubscribeOptions(qos=1)
+                self._client.subscribe([(topic, options) for topic in settings.subscriptions])
+                self._flush()
+                await self._first(self._suback)
+
+    async def serve(self) -> str:
+        """Until the connection ends; the reason. Cancelled: a good-bye first."""
+        try:
+            while not self._ended.done():
+                await asyncio.wait([self._ended], timeout=1.0)
+                self._client.loop_misc()
+                self._flush()
+        except asyncio.CancelledError:
+            self._client.disconnect()
+            self._flush()
+            raise
+        return self._ended.result()
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        qos: int,
+        retain: bool,  # noqa: FBT001 - MQTT's own parameter
+        properties: Properties,
+        on_ack: Callable[[int], None] | None,
+    ) -> None:
+        info = self._client.publish(topic, payload, qos, retain, properties)
+        if info.rc != paho.MQTT_ERR_SUCCESS:
+            raise LinkDown
+        if on_ack is not None:
+            self._acks[info.mid] = on_ack
+        self._flush()
+
+    def acknowledge(self, mid: int, qos: int) -> None:
+        self._client.ack(mid, qos)
+        self._flush()
+
+    def close(self) -> None:
+        self._detach()
+        sock = self._client.socket()
+        if sock is not None:
+            sock.close()
+        self._end("closed")
+
+    async def _first(self, wanted: asyncio.Future[Any]) -> Any:
+        await asyncio.wait([wanted, self._ended], return_when=asyncio.FIRST_COMPLETED)
+        if wanted.done():
+            return wanted.result()
+        raise _Refused(self._ended.result())
+
+    # --- the socket in the event loop -------------------------------------------------------------
+
+    def _attach(self) -> None:
+        sock = self._client.socket()
+        if sock is None:
+            raise OSError("the connection was closed at once")
+        self._fd = sock.fileno()
+        self._loop.add_reader(self._fd, self._readable)
+        self._flush()
+
+    def _detach(self) -> None:
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+            self._fd = -1
+
+    def _readable(self) -> None:
+        while (sock := self._client.socket()) is not None:
+            self._client.loop_read()
+            # TLS keeps what it has unpacked to itself; the loop would not call again for it.
+            if not (isinstance(sock, ssl.SSLSocket) and sock.fileno() >= 0 and sock.pending()):
+                break
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write what paho has queued, now or when the socket takes more."""
+        if self._client.want_write() and self._client.socket() is not None:
+            self._client.loop_write()
+        if self._fd < 0:
+            return
+        if self._client.want_write() and not self._writing:
+            self._loop.add_writer(self._fd, self._flush)
+            self._writing = True
+        elif self._writing and not self._client.want_write():
+            self._loop.remove_writer(self._fd)
+            self._writing = False
+
+    # --- paho's callbacks -------------------------------------------------------------------------
+
+    def _on_connect(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._end(str(reason))
+        elif not self._connack.done():
+            self._connack.set_result(
+                Connected(
+                    session_present=flags.session_present,
+                    receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
+                    max_packet=getattr(properties, "MaximumPacketSize", None),
+                )
+            )
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        failed = [str(reason) for reason in reasons if reason.is_failure]
+        if failed:
+            self._end(f"subscription not allowed ({failed[0]})")
+        elif not self._suback.done():
+            self._suback.set_result(None)
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        _flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.value == TAKEN_OVER:
+            self._end("another device uses this id (session taken over)")
+        else:
+            self._end(f"connection lost ({reason})")
+
+    def _on_message(self, _client: paho.Client, _userdata: object, got: paho.MQTTMessage) -> None:
+        try:
+            topic = got.topic
+        except UnicodeDecodeError:
+            self._client.ack(got.mid, got.qos)  # no topic of ours; nothing to keep
+            return
+        properties = got.properties
+        self._deliver(
+            Message(
+                topic=topic,
+                payload=bytes(got.payload),
+                qos=got.qos,
+                retain=got.retain,
+                content_type=getattr(properties, "ContentType", None),
+                response_topic=getattr(properties, "ResponseTopic", None),
+                correlation=getattr(properties, "CorrelationData", None),
+                _mid=got.mid,
+                _session=self,
+            )
+        )
+
+    def _on_publish(
+        self,
+        _client: paho.Client,
+        _userdata: object,
+        mid: int,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        on_ack = self._acks.pop(mid, None)
+        if on_ack is not None:
+            on_ack(reason.value)
+
+    def _end(self, reason: str) -> None:
+        self._detach()
+        if not self._ended.done():
+            self._ended.set_result(reason)
+
+
+def _tls(settings: LinkSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if settings.cert is not None:
+        context.load_cert_chain(settings.cert, settings.key)
+    return context
