@@ -1,0 +1,1 @@
+"""Orders: what they may become, and what staff do with them."""

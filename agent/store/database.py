@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from agent.core.clock import Clock
 from agent.core.health import Health
+from drivers.base import DriverError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -32,8 +33,11 @@ GROUP_MAX = 200  # functions that share one commit
 RESERVE_BYTES = 4 * 1024 * 1024  # given back when the disk is full, so that orders still fit
 
 
-class StoreError(Exception):
-    """The disk refused: full, read-only, gone. Nothing of the transaction is stored."""
+class StoreError(DriverError):
+    """The disk refused: full, read-only, gone. Nothing of the transaction is stored.
+
+    It is a device like others: the supervisor runs the service again after a while.
+    """
 
 
 @dataclass(slots=True)

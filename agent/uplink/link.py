@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -53,7 +53,7 @@ class LinkSettings:
     url: str  # mqtt:// or mqtts://HOST[:PORT]
     client_id: str
     subscriptions: tuple[str, ...] = ()
-    will: Callable[[], Will] | None = None  # asked anew for each connection
+    will: Callable[[], Awaitable[Will]] | None = None  # asked anew for each connection
     keepalive_s: int = 30
     session_expiry_s: int = 7 * 86400
     retry_max_s: float = 60.0
@@ -113,7 +113,8 @@ class Link:
         """Until cancelled; says good-bye then, without the will."""
         limit = BACKOFF_MIN_S
         while True:
-            session = _Session(self._settings, self._on_message)
+            will = await self._settings.will() if self._settings.will else None
+            session = _Session(self._settings, will, self._on_message)
             reason = await self._connect(session)
             if reason is None:
                 limit = BACKOFF_MIN_S
@@ -144,6 +145,11 @@ class Link:
             session.close()
             raise
         return None
+
+    def reset(self, reason: str) -> None:
+        """End this connection and make a new one, so that the broker sends again."""
+        if self._session is not None:
+            self._session.end(reason)
 
     def publish(
         self,
@@ -185,7 +191,9 @@ class _Refused(Exception):
 class _Session:
     """One connection: a paho client and its socket in the event loop."""
 
-    def __init__(self, settings: LinkSettings, on_message: Callable[[Message], None]) -> None:
+    def __init__(
+        self, settings: LinkSettings, will: Will | None, on_message: Callable[[Message], None]
+    ) -> None:
         self._settings = settings
         self._deliver = on_message
         self._loop = asyncio.get_running_loop()
@@ -213,8 +221,7 @@ class _Session:
         client.on_socket_close = lambda *_: self._detach()
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.password)
-        if settings.will is not None:
-            will = settings.will()
+        if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
 
     async def open(self) -> None:
@@ -283,7 +290,7 @@ class _Session:
         sock = self._client.socket()
         if sock is not None:
             sock.close()
-        self._end("closed")
+        self.end("closed")
 
     async def _first(self, wanted: asyncio.Future[Any]) -> Any:
         await asyncio.wait([wanted, self._ended], return_when=asyncio.FIRST_COMPLETED)
@@ -339,7 +346,7 @@ class _Session:
         properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._end(str(reason))
+            self.end(str(reason))
         elif not self._connack.done():
             self._connack.set_result(
                 Connected(
@@ -359,7 +366,7 @@ class _Session:
     ) -> None:
         failed = [str(reason) for reason in reasons if reason.is_failure]
         if failed:
-            self._end(f"subscription not allowed ({failed[0]})")
+            self.end(f"subscription not allowed ({failed[0]})")
         elif not self._suback.done():
             self._suback.set_result(None)
 
@@ -372,9 +379,9 @@ class _Session:
         _properties: Properties | None,
     ) -> None:
         if reason.value == TAKEN_OVER:
-            self._end("another device uses this id (session taken over)")
+            self.end("another device uses this id (session taken over)")
         else:
-            self._end(f"connection lost ({reason})")
+            self.end(f"connection lost ({reason})")
 
     def _on_message(self, _client: paho.Client, _userdata: object, got: paho.MQTTMessage) -> None:
         try:
@@ -409,7 +416,7 @@ class _Session:
         if on_ack is not None:
             on_ack(reason.value)
 
-    def _end(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
         self._detach()
         if not self._ended.done():
             self._ended.set_result(reason)

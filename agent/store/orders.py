@@ -1,0 +1,69 @@
+"""The table of orders. Functions take the connection of the transaction that is under way."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import NamedTuple
+
+import msgspec
+
+from agent.contract.orders import Order
+from agent.contract.wire import encode
+from agent.orders.lifecycle import Stage
+
+_PUT = """INSERT INTO orders (order_id, version, status, stage, received, document)
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (order_id) DO UPDATE SET
+version = excluded.version, status = excluded.status, stage = excluded.stage,
+document = excluded.document"""
+_GET = "SELECT stage, received, document FROM orders WHERE order_id = ?"
+_STAGE = "UPDATE orders SET stage = ? WHERE order_id = ?"
+_LIST = """SELECT stage, received, document FROM orders
+WHERE received < ? ORDER BY received DESC LIMIT ?"""
+_KNOWN = """SELECT order_id, version FROM orders
+WHERE received >= ? ORDER BY received DESC LIMIT ?"""
+_PRUNE = "DELETE FROM orders WHERE received < ?"
+_COUNT = "SELECT stage, count(*) FROM orders WHERE received >= ? GROUP BY stage"
+
+
+class Stored(NamedTuple):
+    order: Order
+    stage: Stage
+    received: int  # unix ms
+
+
+def put(tx: sqlite3.Connection, order: Order, stage: Stage, received_ms: int) -> None:
+    """Insert, or replace the document and keep when it was first received."""
+    row = (order.order_id, order.version, order.status, stage, received_ms, encode(order))
+    tx.execute(_PUT, row)
+
+
+def get(tx: sqlite3.Connection, order_id: str) -> Stored | None:
+    row = tx.execute(_GET, (order_id,)).fetchone()
+    return _stored(*row) if row else None
+
+
+def set_stage(tx: sqlite3.Connection, order_id: str, stage: Stage) -> None:
+    tx.execute(_STAGE, (stage, order_id))
+
+
+def newest(tx: sqlite3.Connection, limit: int, before_ms: int) -> list[Stored]:
+    """The newest first; for the next page pass the `received` of the last."""
+    return [_stored(*row) for row in tx.execute(_LIST, (before_ms, limit))]
+
+
+def known(tx: sqlite3.Connection, since_ms: int, limit: int) -> dict[str, int]:
+    """Order id -> version."""
+    return dict(tx.execute(_KNOWN, (since_ms, limit)).fetchall())
+
+
+def counts(tx: sqlite3.Connection, since_ms: int) -> dict[str, int]:
+    """Orders by stage."""
+    return dict(tx.execute(_COUNT, (since_ms,)).fetchall())
+
+
+def prune(tx: sqlite3.Connection, before_ms: int) -> None:
+    tx.execute(_PRUNE, (before_ms,))
+
+
+def _stored(stage: Stage, received: int, document: bytes) -> Stored:
+    return Stored(msgspec.json.decode(document, type=Order), stage, received)

@@ -1,0 +1,352 @@
+"""Events kept until the back end has them: three streams, one key, no hole without a reason.
+
+`critical` is on the disk before `record()` returns. `state` and `telemetry` stay in memory for the
+time of their group (0.5 s, 5 s): what is confirmed in that time never costs the card a write, what
+is not is committed. So a power cut puts at most that many seconds of these two streams at risk.
+
+Sequence numbers of the grouped streams are reserved on the disk in blocks, so that one which may
+have been sent is never given out twice; after a crash the rest of a block becomes a `gap` event. A
+gap stands in the place (seq) of the last event that it explains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from agent.contract.events import STREAMS, Body, Event, Gap, Stream, TimeQuality
+from agent.contract.presence import StreamState
+from agent.contract.wire import encode_body
+from agent.core.clock import Clock
+from agent.core.health import Health
+from agent.core.supervisor import Heartbeat
+from agent.store.database import Database, StoreError
+
+log = logging.getLogger(__name__)
+
+HOLD_S: dict[Stream, float] = {"critical": 0.0, "state": 0.5, "telemetry": 5.0}
+BLOCK = 1000  # sequence numbers reserved at a time
+TICK_S = 0.25
+FORGET_S = 5.0  # acknowledged rows are deleted by then, with or without new ones
+QUOTA_CHECK_S = 10.0
+MEMORY_ROWS = 20_000  # rows of a stream that may wait in memory while the disk refuses
+SHED_SHARE = 0.1  # of a stream's rows at a time
+SHED_ORDER: tuple[Stream, ...] = ("telemetry", "state")  # orders, prints and SOS are never shed
+
+
+class Row(NamedTuple):
+    """A stored event. `mono`/`boot` are set while its time is only known relative to a boot."""
+
+    seq: int
+    kind: str
+    t: int  # unix ms
+    tq: TimeQuality
+    mono: int | None  # monotonic ms
+    boot: str | None
+    body: bytes
+
+
+@dataclass(slots=True)
+class _State:
+    issued: int = 0  # no greater seq was given out
+    reserved: int = 0  # ... and none beyond this may be, until more are reserved
+    acked: int = 0
+    forgotten: int = 0  # rows up to here are deleted from the disk
+    tail: deque[tuple[float, Row]] = field(default_factory=deque)  # (monotonic s, row), not on disk
+
+
+class Outbox:
+    """The recorder of all services and the source of the uplink.
+
+    `committed` is called in the event loop whenever there is something new to send.
+    """
+
+    def __init__(self, database: Database, clock: Clock, health: Health, *, max_mb: float) -> None:
+        self._database = database
+        self._clock = clock
+        self._health = health
+        self._max_bytes = int(max_mb * 1024 * 1024)
+        self._streams: dict[Stream, _State] = {name: _State() for name in STREAMS}
+        self._reserving = asyncio.Lock()
+        self.epoch = ""
+        self.committed: Callable[[], None] = lambda: None
+
+    async def open(self) -> None:
+        """Read where the last run ended, and explain what it may have lost."""
+        await self._database.write(self._recover)
+
+    # --- recording --------------------------------------------------------------------------------
+
+    async def record(self, body: Body, *, t: float | None = None) -> int:
+        """Store an event, return its seq. A critical one is on the disk then; StoreError if not."""
+        if body.STREAM == "critical":
+            seq = await self._database.write(lambda tx: self.put(tx, body, t=t))
+            self.committed()
+            return seq
+        stream = self._streams[body.STREAM]
+        while stream.issued >= stream.reserved:
+            await self._reserve(body.STREAM)
+        stream.issued += 1
+        stream.tail.append((self._clock.monotonic(), self._row(stream.issued, body, t)))
+        self.committed()
+        return stream.issued
+
+    def put(self, tx: sqlite3.Connection, body: Body, *, t: float | None = None) -> int:
+        """Add a critical event to a transaction under way (in the store's thread)."""
+        assert body.STREAM == "critical", body
+        (issued,) = tx.execute("SELECT issued FROM stream WHERE name = 'critical'").fetchone()
+        row = self._row(issued + 1, body, t)
+        tx.execute("UPDATE stream SET issued = ? WHERE name = 'critical'", (row.seq,))
+        _insert(tx, "critical", row)
+        self._forget(tx)
+        return row.seq
+
+    def _row(self, seq: int, body: Body, t: float | None) -> Row:
+        at = self._clock.monotonic() if t is None else t
+        quality = self._clock.quality()
+        unknown = quality == "none"
+        return Row(
+            seq,
+            body.KIND,
+            int(self._clock.wall_at(at) * 1000),
+            quality,
+            int(at * 1000) if unknown else None,
+            self._clock.boot_id if unknown else None,
+            encode_body(body),
+        )
+
+    async def _reserve(self, name: Stream) -> None:
+        async with self._reserving:
+            stream = self._streams[name]
+            if stream.issued < stream.reserved:
+                return
+            end = stream.reserved + BLOCK
+            sql = "UPDATE stream SET issued = ? WHERE name = ?"
+            await self._database.write(lambda tx: tx.execute(sql, (end, name)))
+            stream.reserved = end
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    async def fetch(self, name: Stream, after: int, *, max_bytes: int) -> list[Row]:
+        """The rows that follow `after`, in order, about `max_bytes` of them; [] if none."""
+        stream = self._streams[name]
+        first_in_memory = stream.tail[0][1].seq if stream.tail else stream.issued + 1
+        rows: list[Row] = []
+        if name == "critical" or after + 1 < first_in_memory:
+            rows = await self._database.read(lambda tx: _select(tx, name, after, max_bytes))
+            after = rows[-1].seq if rows else after
+        size = sum(len(row.body) for row in rows)
+        for _, row in stream.tail:
+            if size >= max_bytes:
+                break
+            # A group may have moved to the disk since it was read: stop at a hole that no gap
+            # explains; `committed` wakes the sender to look again.
+            if row.seq == after + 1 or (row.seq > after and row.kind == Gap.KIND):
+                rows.append(row)
+                after, size = row.seq, size + len(row.body)
+        if rows:
+            stream.issued = max(stream.issued, rows[-1].seq)
+        return rows
+
+    def event(self, stream: Stream, row: Row, *, batched: bool) -> Event:
+        """As it travels; dated anew where its boot's clock has become known meanwhile."""
+        t, quality = row.t, row.tq
+        if row.mono is not None and row.boot == self._clock.boot_id:
+            now = self._clock.quality()
+            if now != "none":
+                t, quality = int(self._clock.wall_at(row.mono / 1000) * 1000), now
+        return Event(
+            epoch=self.epoch,
+            stream=stream,
+            seq=row.seq,
+            t=t,
+            tq=quality,
+            body=msgspec.Raw(row.body),
+            kind=row.kind if batched else msgspec.UNSET,
+        )
+
+    def ack(self, name: Stream, seq: int) -> None:
+        """Everything of the stream up to `seq` is stored elsewhere and may be forgotten."""
+        stream = self._streams[name]
+        seq = min(seq, stream.issued)  # nobody can have stored what was never sent
+        if seq <= stream.acked:
+            return
+        stream.acked = seq
+        while stream.tail and stream.tail[0][1].seq <= seq:
+            stream.tail.popleft()
+
+    def acked(self, name: Stream) -> int:
+        return self._streams[name].acked
+
+    async def states(self) -> dict[str, StreamState]:
+        """For the presence message."""
+        issued = dict(await self._database.read(_issued))
+        return {
+            name: StreamState(
+                first_unacked=stream.acked + 1,
+                last=issued[name] if name == "critical" else stream.issued,
+            )
+            for name, stream in self._streams.items()
+        }
+
+    async def backlog(self) -> dict[str, int]:
+        """Events waiting, by stream."""
+        return {
+            name: max(0, state.last - state.first_unacked + 1)
+            for name, state in (await self.states()).items()
+        }
+
+    # --- keeping house ----------------------------------------------------------------------------
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Commits the groups, forgets what is acknowledged, keeps within the quota."""
+        last_forget = last_quota = self._clock.monotonic()
+        while True:
+            await heartbeat.idle(self._clock.sleep(TICK_S))
+            now = self._clock.monotonic()
+            try:
+                due = any(
+                    stream.tail and now - stream.tail[0][0] >= HOLD_S[name]
+                    for name, stream in self._streams.items()
+                )
+                if due:
+                    await self.flush()
+                if now - last_forget >= FORGET_S:
+                    last_forget = now
+                    if any(stream.acked > stream.forgotten for stream in self._streams.values()):
+                        await self._database.write(self._forget)
+                if now - last_quota >= QUOTA_CHECK_S:
+                    last_quota = now
+                    await self._database.write(self._shed)
+            except StoreError as error:
+                self._health.set(
+                    "store", f"{error}. Free some space or change the card.", severity="critical"
+                )
+                self._bound_memory()
+            else:
+                self._health.clear("store")
+
+    async def flush(self) -> None:
+        """Commit every row that is only in memory."""
+        waiting = {name: [row for _, row in s.tail] for name, s in self._streams.items()}
+
+        def store(tx: sqlite3.Connection) -> None:
+            for name, rows in waiting.items():
+                for row in rows:
+                    _insert(tx, name, row)
+            self._forget(tx)
+
+        await self._database.write(store)
+        for name, rows in waiting.items():
+            stream = self._streams[name]
+            while rows and stream.tail and stream.tail[0][1].seq <= rows[-1].seq:
+                stream.tail.popleft()
+        self.committed()
+
+    async def close(self) -> None:
+        """Everything on disk, and no reservation left open: nothing to explain next time."""
+        await self.flush()
+        exact = [(s.issued, name) for name, s in self._streams.items() if name != "critical"]
+        sql = "UPDATE stream SET issued = ? WHERE name = ?"
+        await self._database.write(lambda tx: tx.executemany(sql, exact))
+
+    def _recover(self, tx: sqlite3.Connection) -> None:
+        found = tx.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        self.epoch = found[0] if found else uuid.uuid4().hex[:12]
+        if not found:
+            tx.execute("INSERT INTO meta VALUES ('epoch', ?)", (self.epoch,))
+        for name, issued, acked in tx.execute("SELECT name, issued, acked FROM stream").fetchall():
+            (newest,) = tx.execute(f"SELECT max(seq) FROM {name}").fetchone()  # noqa: S608 - ours
+            known = max(newest or 0, acked)
+            if name != "critical" and issued > known:
+                gap = Gap(first=known + 1, last=issued, reason="restart")
+                _insert(tx, name, self._row(issued, gap, None))
+            self._streams[name] = _State(issued, issued, acked, acked)
+
+    def _forget(self, tx: sqlite3.Connection) -> None:
+        for name, stream in self._streams.items():
+            upto = stream.acked
+            if upto > stream.forgotten:
+                tx.execute(f"DELETE FROM {name} WHERE seq <= ?", (upto,))  # noqa: S608 - ours
+                tx.execute("UPDATE stream SET acked = ? WHERE name = ?", (upto, name))
+                stream.forgotten = upto
+
+    def _shed(self, tx: sqlite3.Connection) -> None:
+        for name in SHED_ORDER:
+            if _used_bytes(tx) <= self._max_bytes:
+                self._health.clear("store.full")
+                return
+            (count, first) = tx.execute(f"SELECT count(*), min(seq) FROM {name}").fetchone()  # noqa: S608
+            if count > 1:
+                self._evict(tx, name, first, max(2, int(count * SHED_SHARE)))
+                self._health.set(
+                    "store.full",
+                    f"more than {self._max_bytes >> 20} MB wait to be sent; the oldest {name} "
+                    "events are given up, orders are kept. Restore the network.",
+                )
+                return
+        self._health.set(
+            "store.full",
+            f"orders and prints alone fill more than {self._max_bytes >> 20} MB. "
+            "Restore the network.",
+            severity="critical",
+        )
+
+    def _evict(self, tx: sqlite3.Connection, name: Stream, first: int, count: int) -> None:
+        """Replace the oldest rows by one gap event, taking in a gap that stands among them."""
+        sql = f"SELECT seq, kind, body FROM {name} ORDER BY seq LIMIT ?"  # noqa: S608 - ours
+        rows = tx.execute(sql, (count,)).fetchall()
+        last, (_, kind, body) = rows[-1][0], rows[0]
+        if kind == Gap.KIND:
+            first = msgspec.json.decode(body, type=Gap).first
+        tx.execute(f"DELETE FROM {name} WHERE seq <= ?", (last,))  # noqa: S608 - ours
+        _insert(tx, name, self._row(last, Gap(first=first, last=last, reason="evicted"), None))
+
+    def _bound_memory(self) -> None:
+        """While the disk refuses, memory is the outbox; it gives up the oldest telemetry first."""
+        for name in SHED_ORDER:
+            tail = self._streams[name].tail
+            if len(tail) > MEMORY_ROWS:
+                t, oldest = tail.popleft()
+                first = oldest.seq
+                if oldest.kind == Gap.KIND:
+                    first = msgspec.json.decode(oldest.body, type=Gap).first
+                while len(tail) > MEMORY_ROWS // 2:
+                    t, oldest = tail.popleft()
+                gap = Gap(first=first, last=oldest.seq, reason="evicted")
+                tail.appendleft((t, self._row(oldest.seq, gap, None)))
+
+
+def _insert(tx: sqlite3.Connection, name: str, row: Row) -> None:
+    tx.execute(f"INSERT OR REPLACE INTO {name} VALUES (?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608 - ours
+
+
+def _select(connection: sqlite3.Connection, name: str, after: int, max_bytes: int) -> list[Row]:
+    rows: list[Row] = []
+    size = 0
+    sql = f"SELECT * FROM {name} WHERE seq > ? ORDER BY seq"  # noqa: S608 - one of our three tables
+    for found in connection.execute(sql, (after,)):
+        rows.append(Row(*found))
+        size += len(rows[-1].body)
+        if size >= max_bytes:
+            break
+    return rows
+
+
+def _issued(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    return connection.execute("SELECT name, issued FROM stream").fetchall()
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int((pages - free) * size)

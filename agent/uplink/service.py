@@ -1,0 +1,281 @@
+"""Between the stores and the broker: announces the device, sends the outbox, feeds the inbox.
+
+On each connection every stream starts again behind what is confirmed. New events go out one by one
+at once; a backlog goes in batches; `critical` goes first. With `confirm = "backend"` only the back
+end's `ack` lets rows go, and what it does not confirm in time is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from agent.contract import topics
+from agent.contract.commands import Ack
+from agent.contract.events import STREAMS, Stream
+from agent.contract.presence import Presence
+from agent.contract.wire import Rejected, decode, encode, encode_batch
+from agent.core.clock import Clock
+from agent.core.health import Health
+from agent.core.supervisor import Heartbeat
+from agent.store.inbox import Inbox, Incoming
+from agent.store.outbox import Outbox, Row
+from agent.uplink.link import Connected, Link, LinkDown, Message, Will
+from agent.uplink.window import NOT_FOUND, Window
+
+log = logging.getLogger(__name__)
+
+BATCH_FROM = 4  # this many waiting rows are a backlog
+CONFIRM_S = 20.0  # without progress of the back end's ack, everything unconfirmed is sent again
+CONFIRM_MAX_S = 600.0
+REFUSED_S = 5.0  # pause of a stream after a PUBACK that refused it
+DRAIN_S = 3.0  # at shutdown
+OFFLINE_GRACE_S = 30.0
+
+OpenLink = Callable[
+    [Callable[[Message], None], Callable[[Connected], None], Callable[[str], None]], Link
+]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Of one stream on this connection."""
+
+    cursor: int  # highest seq sent
+    moved: float  # monotonic s of the last confirmation
+    patience: float = CONFIRM_S
+    paused_until: float = 0.0
+    more: bool = True  # there may be rows behind the cursor
+
+
+@dataclass(slots=True)
+class Uplink:
+    """`born` is awaited on every connection, before the outbox is sent."""
+
+    device: str
+    confirm: Literal["backend", "broker"]
+    open_link: OpenLink
+    outbox: Outbox
+    inbox: Inbox
+    clock: Clock
+    health: Health
+    presence: Callable[[Literal["online", "offline", "lost"]], Awaitable[Presence]]
+    born: Sequence[Callable[[], Awaitable[None]]] = ()
+    name: str = "uplink"
+    up_since: float | None = None  # unix s
+    _link: Link | None = None
+    _window: Window | None = None
+    _streams: dict[Stream, _Progress] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _announced: Window | None = None  # the connection on which the birth was said
+    _overflow: bool = False
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        self._link = self.open_link(self._on_message, self._on_up, self._on_down)
+        self.outbox.committed = self._on_committed
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._link.run())
+            group.create_task(self._tick())
+            while True:
+                await heartbeat.idle(self._wake.wait())
+                self._wake.clear()
+                if self._window is not None:
+                    await self._serve(self._window)
+
+    async def will(self) -> Will:
+        """What the broker says when this device falls silent."""
+        payload = encode(await self.presence("lost"))
+        return Will(topics.state(self.device), payload)
+
+    async def reply(self, topic: str, payload: bytes, correlation: bytes | None) -> None:
+        """Answer a request on the topic that it named; best effort, the event is the record."""
+        if self._link is not None:
+            try:
+                self._link.publish(topic, payload, correlation=correlation)
+            except (LinkDown, ValueError) as error:
+                log.warning("a command's answer could not be sent: %s", error)
+
+    async def publish_retained(self, topic: str, payload: bytes) -> None:
+        """State that the newest replaces; LinkDown is no loss, birth sends it again."""
+        if self._link is not None and self._link.up:
+            self._link.publish(topic, payload, retain=True)
+
+    async def drain(self) -> None:
+        """At shutdown: send what is left for a few seconds, then say good-bye."""
+        if self._window is None:
+            return
+        deadline = self.clock.monotonic() + DRAIN_S
+        self._on_committed()
+        while self.clock.monotonic() < deadline and any((await self.outbox.backlog()).values()):
+            await self.clock.sleep(0.1)
+        await self._announce("offline")
+
+    # --- the link's callbacks ---------------------------------------------------------------------
+
+    def _on_up(self, connected: Connected) -> None:
+        now = self.clock.monotonic()
+        self._streams = {name: _Progress(self.outbox.acked(name), now) for name in STREAMS}
+        self._window = Window(connected.receive_maximum)
+        self.up_since = self.clock.wall()
+        self.health.clear("uplink")
+        self._wake.set()
+
+    def _on_down(self, reason: str) -> None:
+        self._window = None
+        self.up_since = None
+        self.health.set(
+            "uplink",
+            f"no connection to the back end: {reason}. Everything is kept and will be sent.",
+            grace_s=OFFLINE_GRACE_S,
+        )
+
+    def _on_message(self, message: Message) -> None:
+        address = topics.parse(message.topic)
+        if address is None or address.device != self.device or self._link is None:
+            return
+        link = self._link
+        if address.branch == "ack":
+            self._on_ack(address, message.payload)
+            link.acknowledge(message)
+            return
+        incoming = Incoming(
+            message.topic,
+            address,
+            message.payload,
+            message.response_topic,
+            message.correlation,
+            lambda: link.acknowledge(message),
+        )
+        if not self.inbox.offer(incoming):
+            self._overflow = True  # not acknowledged: the broker keeps it
+
+    def _on_ack(self, address: topics.Address, payload: bytes) -> None:
+        stream = address.rest[0] if address.rest else ""
+        try:
+            ack = decode(payload, Ack, max_bytes=1024)
+        except Rejected as rejected:
+            log.warning("bad ack for %s: %s", stream, rejected)
+            return
+        if stream not in STREAMS or ack.epoch != self.outbox.epoch:
+            return
+        before = self.outbox.acked(stream)
+        self.outbox.ack(stream, ack.seq)
+        progress = self._streams.get(stream)
+        if progress is not None and self.outbox.acked(stream) > before:
+            progress.moved, progress.patience = self.clock.monotonic(), CONFIRM_S
+
+    def _on_committed(self) -> None:
+        for progress in self._streams.values():
+            progress.more = True
+        self._wake.set()
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    async def _serve(self, window: Window) -> None:
+        try:
+            if self._announced is not window:
+                await self._announce("online")
+                for hook in self.born:
+                    await hook()
+                self._announced = window
+            await self._send(window)
+        except LinkDown:
+            log.info("the link went down while sending; what is unconfirmed goes out again")
+
+    async def _send(self, window: Window) -> None:
+        while self._window is window and (choice := self._choose(window)) is not None:
+            progress = self._streams[choice]
+            progress.more = False
+            rows = await self.outbox.fetch(choice, progress.cursor, max_bytes=window.batch_bytes)
+            if self._window is not window or self._streams[choice] is not progress or not rows:
+                continue
+            progress.more = True
+            self._send_rows(window, choice, progress, rows)
+
+    def _choose(self, window: Window) -> Stream | None:
+        """The most urgent stream that has something and may send it."""
+        now = self.clock.monotonic()
+        for name in STREAMS:
+            progress = self._streams[name]
+            if progress.more and now >= progress.paused_until and window.room(name, batch=False):
+                return name
+        return None
+
+    def _send_rows(
+        self, window: Window, stream: Stream, progress: _Progress, rows: list[Row]
+    ) -> None:
+        assert self._link is not None
+        batch = len(rows) >= BATCH_FROM
+        if batch and not window.room(stream, batch=True):
+            progress.more = False  # a PUBACK will look again
+            return
+        for part in [rows] if batch else [[row] for row in rows]:
+            if not window.room(stream, batch=batch):
+                return
+            token = window.sent(stream, part[-1].seq, self.clock.monotonic(), batch=batch)
+
+            def on_ack(reason: int, token: int = token) -> None:
+                self._on_puback(window, stream, token, reason)
+
+            events = [self.outbox.event(stream, row, batched=batch) for row in part]
+            if batch:
+                payload, content_type = encode_batch(events)
+                topic = topics.batch(self.device, stream)
+                self._link.publish(topic, payload, content_type=content_type, on_ack=on_ack)
+            else:
+                topic = topics.event(self.device, part[0].kind)
+                self._link.publish(topic, encode(events[0]), on_ack=on_ack)
+            progress.cursor = part[-1].seq
+
+    def _on_puback(self, window: Window, stream: Stream, token: int, reason: int) -> None:
+        if window is not self._window or not window.knows(token):
+            return
+        window.acked(token, reason, self.clock.monotonic())
+        # A broker that nobody asks for positions may drop them; orders and fences wait.
+        dropped = (NOT_FOUND,) if self.confirm == "broker" and stream == "telemetry" else ()
+        upto, refused = window.take(stream, (0, *dropped))
+        if self.confirm == "broker" and upto is not None:
+            self.outbox.ack(stream, upto)
+        if refused is not None:
+            self._rewind(stream, self.clock.monotonic() + REFUSED_S)
+            what = "nobody subscribes to it" if refused == NOT_FOUND else f"reason 0x{refused:02x}"
+            self.health.set(
+                f"uplink.{stream}", f"the broker takes no {stream} events: {what}", grace_s=30.0
+            )
+        elif upto is not None:
+            self.health.clear(f"uplink.{stream}")
+        self._on_committed()
+
+    def _rewind(self, stream: Stream, not_before: float) -> None:
+        """Send everything unconfirmed of a stream again."""
+        assert self._window is not None
+        self._window.forget(stream)
+        progress = self._streams[stream]
+        progress.cursor = self.outbox.acked(stream)
+        progress.paused_until = not_before
+        progress.more = True
+
+    async def _tick(self) -> None:
+        while True:
+            await self.clock.sleep(1.0)
+            if self._window is None:
+                continue
+            now = self.clock.monotonic()
+            if self._overflow and self.inbox.empty and self._link is not None:
+                self._overflow = False
+                self._link.reset("the inbox was full; asking the broker to send again")
+            for stream, progress in self._streams.items():
+                if progress.cursor <= self.outbox.acked(stream):
+                    progress.moved = now
+                elif self.confirm == "backend" and now - progress.moved > progress.patience:
+                    self._rewind(stream, now)
+                    progress.moved = now
+                    progress.patience = min(progress.patience * 2, CONFIRM_MAX_S)
+            self._wake.set()
+
+    async def _announce(self, state: Literal["online", "offline"]) -> None:
+        payload = encode(await self.presence(state))
+        await self.publish_retained(topics.state(self.device), payload)
