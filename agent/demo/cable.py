@@ -1,0 +1,79 @@
+"""A network cable that can be pulled: a TCP relay between one device and the broker.
+
+Cut means what an agent sees when its router dies: live connections break, new ones are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from types import TracebackType
+from typing import Self
+
+CHUNK = 64 * 1024
+
+
+class Cable:
+    """`async with Cable(target_port)`; listens on a free loopback port."""
+
+    def __init__(self, target_port: int) -> None:
+        self.port = 0
+        self.is_cut = False
+        self._target = target_port
+        self._server: asyncio.Server | None = None
+        self._ends: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Break what is connected, at once and in the middle of whatever is passing."""
+        self.is_cut = True
+        for end in self._ends:
+            end.transport.abort()
+
+    def restore(self) -> None:
+        self.is_cut = False
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._ends.add(writer)
+        try:
+            if not self.is_cut:
+                await self._relay(reader, writer)
+        except OSError:
+            pass  # a broken connection is what a cable is for
+        finally:
+            self._ends.discard(writer)
+            writer.transport.abort()
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._ends.add(far_writer)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_pump(reader, far_writer))
+                group.create_task(_pump(far_reader, writer))
+        finally:
+            self._ends.discard(far_writer)
+            far_writer.transport.abort()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy until either side ends; then the other direction is ended too."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(CHUNK):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
