@@ -1,0 +1,80 @@
+// The agent's command table over HTTP, and the stream that says when to ask again.
+
+const PATIENCE_MS = 15000;
+const SILENCE_MS = 40000; // the stream says something every 15 s
+const RETRY_MS = 3000;
+
+/** `code` is the agent's reason; 'unreachable' when there was no answer. */
+export class Problem extends Error {
+  constructor(code, text) {
+    super(text);
+    this.code = code;
+  }
+}
+
+export function read(name, params) {
+  const query = new URLSearchParams(params || {}).toString();
+  return ask('/api/' + name + (query ? '?' + query : ''), {});
+}
+
+export function command(name, params) {
+  return ask('/api/' + name, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(params || {}),
+  });
+}
+
+async function ask(url, options) {
+  let response;
+  let value;
+  try {
+    response = await patiently(fetch(url, options));
+    value = await patiently(response.json());
+  } catch (error) {
+    throw new Problem('unreachable', '');
+  }
+  if (!response.ok) throw new Problem(value.code, value.text);
+  return value;
+}
+
+function patiently(promise) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('no answer')), PATIENCE_MS);
+    promise.then(resolve, reject).then(() => clearTimeout(timer));
+  });
+}
+
+/**
+ * Call `changed(now)` at every change, with the device's time where it is known. While there is no
+ * stream it is called every few seconds instead, so that a page always comes back by itself.
+ */
+export function watch(changed) {
+  let source;
+  let heard;
+  let version = null;
+
+  function open() {
+    heard = Date.now();
+    version = null;
+    source = new EventSource('/api/events');
+    source.onmessage = (event) => {
+      heard = Date.now();
+      const news = JSON.parse(event.data);
+      if (news.version !== version) changed(news.now);
+      version = news.version;
+    };
+    source.onerror = () => changed(null);
+  }
+
+  open();
+  setInterval(() => {
+    const lost = source.readyState !== EventSource.OPEN;
+    const silent = Date.now() - heard > SILENCE_MS;
+    if (lost) changed(null);
+    if (silent || source.readyState === EventSource.CLOSED) {
+      source.close();
+      open();
+    }
+  }, RETRY_MS);
+}

@@ -1,0 +1,59 @@
+// The strip that says in words how things stand: the worst first, and what to do.
+
+import { el, fill, icon, said } from './dom.js';
+import { time } from './format.js';
+import { t } from './i18n.js';
+
+const STYLES = { ok: 'ok', info: 'ok', warning: 'warn', critical: 'bad' };
+const HEADS = { info: 'strip.notice', warning: 'strip.attention', critical: 'strip.broken' };
+const ORDER = ['critical', 'warning', 'info', 'ok'];
+
+/** Everything to be said, as [{level, head, text}], the worst first. */
+function lines(state) {
+  const { status, reachable, problem, seen, now } = state;
+  const found = [];
+  if (reachable === false) {
+    const text = seen ? t('strip.unreachable.text', { time: time(seen, now) }) : '';
+    found.push({ level: 'critical', head: t('strip.unreachable'), text });
+  } else if (problem) {
+    found.push({ level: 'critical', head: t('strip.trouble'), text: problem });
+  }
+  if (!status) return found.length ? found : [{ level: 'info', head: t('strip.connecting'), text: '' }];
+  const { link } = status;
+  if (!link.up) found.push({ level: 'warning', head: t('strip.offline'), text: offline(link, now), cloud: true });
+  for (const { severity, text, since } of status.health) {
+    found.push({
+      level: severity,
+      head: t(HEADS[severity]),
+      text: text + (since ? ' (' + t('strip.since', { time: time(since, now) }) + ')' : ''),
+    });
+  }
+  if (!found.some(({ level }) => level !== 'info')) {
+    const text = link.since ? t('strip.ok.text', { time: time(link.since, now) }) : '';
+    found.push({ level: 'ok', head: t('strip.ok'), text });
+  }
+  return found.sort((a, b) => ORDER.indexOf(a.level) - ORDER.indexOf(b.level));
+}
+
+function offline(link, now) {
+  const { critical, state, telemetry } = link.backlog;
+  return [
+    t('strip.offline.text'),
+    link.since ? t('strip.offline.since', { time: time(link.since, now) }) : '',
+    critical + state + telemetry ? t('strip.backlog', link.backlog) : '',
+  ].filter(Boolean).join(' ');
+}
+
+export function render(strip, state) {
+  const all = lines(state);
+  const text = JSON.stringify(all);
+  if (strip.said === text) return; // a live region must not repeat itself
+  strip.said = text;
+  strip.className = 'strip ' + STYLES[all[0].level];
+  fill(strip, ...all.map((line) => el(
+    'p',
+    { class: 'line ' + STYLES[line.level] },
+    icon(line.cloud ? 'cloud' : STYLES[line.level]),
+    el('span', {}, el('strong', {}, line.head), ' ', said(line.text)),
+  )));
+}

@@ -1,0 +1,235 @@
+"""An agent without a shop behind it: it answers what the page asks and remembers what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from agent.contract.wire import Rejected
+from agent.core.changes import Changes
+from agent.core.clock import SystemClock
+from agent.core.health import Health
+from agent.core.supervisor import Heartbeat
+from agent.page.server import PageService
+
+NOW = 1_790_000_000_000
+
+
+def order(n: int, **fields: Any) -> dict[str, Any]:
+    document = {
+        "order_id": f"o-{n}",
+        "version": 1,
+        "status": "pending",
+        "placed_at": NOW,
+        "items": [{"name": "宫保鸡丁", "qty": 2}],
+        "platform": "meituan",
+        "day_seq": n,
+        "kind": "delivery",
+        "total": 4650,
+        "currency": "CNY",
+        "paid": True,
+        **fields,
+    }
+    job = {
+        "job_id": f"j-{n}",
+        "station": "wok",
+        "printer": "kitchen",
+        "state": "printed",
+        "attempt": 1,
+        "duplicate": False,
+    }
+    return {"order": document, "stage": "received", "received": NOW + n, "jobs": [job]}
+
+
+TICKET: list[dict[str, Any]] = [
+    {"kind": "text", "text": "#12\n", "bold": True, "width": 2, "height": 2, "align": "center"},
+    {"kind": "text", "text": "美团外卖  MEITUAN\n", "align": "center"},
+    {"kind": "text", "text": "-" * 48 + "\n"},
+    {"kind": "text", "text": "宫保鸡丁 Kung Pao chicken           ", "bold": True},
+    {"kind": "text", "text": "x2     ¥46.50\n"},
+    {"kind": "text", "text": "  少辣 / no peanuts <b>really</b>\n"},
+    {"kind": "text", "text": " POSSIBLE DUPLICATE \n", "invert": True, "align": "center"},
+    {"kind": "feed", "lines": 1},
+    {"kind": "qr", "data": "https://example.com/o/12"},
+    {"kind": "cut"},
+]
+
+
+class FakeAgent:
+    """`orders` and `status` may be changed from the test; `tell()` makes the page look."""
+
+    def __init__(self) -> None:
+        self.changes = Changes()
+        self.asked: list[tuple[str, dict[str, Any], str]] = []
+        self.orders: list[dict[str, Any]] = []
+        self.failure: Exception | None = None
+        self.status: dict[str, Any] = {
+            "role": "shop",
+            "device": "sh-021-01",
+            "site": "shop-021",
+            "agent": "0.1.0",
+            "link": {
+                "up": True,
+                "since": NOW,
+                "backlog": {"critical": 0, "state": 0, "telemetry": 0},
+            },
+            "health": [],
+            "printers": [{"name": "kitchen", "state": "ready", "fault": None, "waiting": 0}],
+            "alerts": [],
+            "shop_status": "open",
+        }
+
+    async def ask(self, name: str, params: dict[str, Any], by: str) -> Any:
+        self.asked.append((name, params, by))
+        if self.failure is not None:
+            raise self.failure
+        answer = getattr(self, "_" + name.replace(".", "_"))(**params)
+        if name not in ("status", "orders.list", "ticket.preview"):
+            self.changes.notify()
+        return answer
+
+    def told(self, name: str) -> list[dict[str, Any]]:
+        return [params for asked, params, _ in self.asked if asked == name]
+
+    def _status(self) -> dict[str, Any]:
+        return copy.deepcopy(self.status)
+
+    def _orders_list(self, limit: int = 15, before: int | None = None) -> dict[str, Any]:
+        newest = sorted(self.orders, key=lambda entry: -entry["received"])
+        found = [e for e in newest if before is None or e["received"] < before]
+        return {"orders": copy.deepcopy(found[:limit]), "more": len(found) > limit}
+
+    def _find(self, order_id: str) -> dict[str, Any]:
+        for entry in self.orders:
+            if entry["order"]["order_id"] == order_id:
+                return entry
+        raise Rejected("unknown_order", f"there is no order {order_id}")
+
+    def _order_accept(self, order_id: str) -> None:
+        self._find(order_id)["stage"] = "accepted"
+        self._alert_ack()
+
+    def _order_reject(self, order_id: str, reason: str) -> None:
+        del reason
+        self._find(order_id)["stage"] = "rejected"
+
+    def _order_ready(self, order_id: str) -> None:
+        self._find(order_id)["stage"] = "ready"
+
+    def _alert_ack(self, alert_id: str | None = None) -> None:
+        alerts = self.status["alerts"]
+        self.status["alerts"] = [a for a in alerts if alert_id not in (None, a["alert_id"])]
+
+    def _printer_reprint(self, job_id: str) -> None:
+        del job_id
+
+    def _printer_resume(self, printer: str, choice: str) -> None:
+        del choice
+        for one in self.status["printers"]:
+            if one["name"] == printer:
+                one.update(state="ready", waiting=0)
+
+    def _ticket_preview(self, job_id: str) -> dict[str, Any]:
+        del job_id
+        return {"elements": TICKET, "width_mm": 80}
+
+    def _shop_set(self, status: str) -> None:
+        self.status["shop_status"] = status
+
+
+class Served:
+    """A page service in a loop of its own thread, so that blocking clients can be used."""
+
+    def __init__(self, clock: Any = None) -> None:
+        self.agent = FakeAgent()
+        clock = clock or SystemClock()
+        self.health = Health(clock)
+        self.service = PageService(
+            listen="127.0.0.1:0",
+            clock=clock,
+            health=self.health,
+            ask=self.agent.ask,
+            changes=self.agent.changes,
+        )
+        self.failure: BaseException | None = None
+        self._heartbeat = Heartbeat("page", clock, self.health)
+        self._loop = asyncio.new_event_loop()
+        self._task: asyncio.Task[None] | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Served:
+        self._thread.start()
+        wait_for(lambda: self.service.url is not None)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._thread.is_alive() and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        async def main() -> None:
+            self._task = asyncio.ensure_future(self.service.run(self._heartbeat))
+            try:
+                await self._task
+            except asyncio.CancelledError:
+                pass
+            except BaseException as error:  # kept for the test to look at
+                self.failure = error
+
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(main())
+
+    @property
+    def url(self) -> str:
+        assert self.service.url is not None
+        return self.service.url
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rstrip("/").rpartition(":")[2])
+
+    @property
+    def streams(self) -> int:
+        return self.service._streams
+
+    def tell(self, change: Callable[[FakeAgent], object] = lambda _agent: None) -> None:
+        """Change the agent and notify, in its own loop."""
+
+        def run() -> None:
+            change(self.agent)
+            self.agent.changes.notify()
+
+        self._loop.call_soon_threadsafe(run)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """A condition with a deadline; the event is only what one waits on between two looks."""
+    pause = threading.Event()
+    for _ in range(int(seconds / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not happen in time")
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with Served() as page:
+        yield page
+        assert page.failure is None
+
+
+@pytest.fixture
+def new_order() -> Callable[..., dict[str, Any]]:
+    return order
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    return wait_for
