@@ -135,6 +135,11 @@ class Printer(Protocol):
 
     width_dots: int
 
+    @property
+    def talks(self) -> bool:
+        """Whether it answered when it was opened; if not, jobs are written blindly."""
+        ...
+
     async def status(self) -> PrinterStatus:
         """Asked now, or as last reported by itself; empty where the printer cannot say."""
         ...
@@ -151,8 +156,12 @@ class Printer(Protocol):
         """Wait until what was written is on paper, as far as the printer can tell.
 
         Raises DriverError when the printer stops answering or reports a fault that it does not
-        get over within the deadline: the job is then in doubt.
+        get over within the deadline: the job is then in doubt. Called again, it waits on.
         """
+        ...
+
+    async def news(self) -> None:
+        """Returns when the printer says something by itself; never, where it cannot."""
         ...
 
 

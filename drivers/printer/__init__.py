@@ -1,0 +1,1 @@
+"""Receipt printers: ESC/POS spoken over TCP, USB, serial lines and device files."""

@@ -1,0 +1,88 @@
+"""Which bytes a printer's own characters have, decided line by line.
+
+A Chinese printer draws ASCII and the two-byte codes of its character ROM. What the ROM lacks
+(emoji, Thai, rare hanzi: everything that would need a four-byte GB18030 code) has no bytes here:
+such a line is sent as a picture. A two-byte character takes two columns, ASCII one; Unicode's East
+Asian Width says the same of every GBK code, so columns can be counted before a charset is chosen.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+CODECS = {
+    "gb18030": "gbk",  # ROMs of "GB18030" printers hold the two-byte part
+    "gbk": "gbk",
+    "big5": "big5",
+    "shift_jis": "shift_jis",
+    "euc_kr": "euc_kr",
+    "utf8": "utf-8",  # the printer must have been set to it; its ROM is unknown to us
+}
+
+# The half-width signs that order data carry and two-byte charsets lack.
+LOOKALIKES = str.maketrans(
+    {"¥": "￥", "\u00a0": " ", "\u2022": "·", "\u2013": "—", "\u2212": "-", "€": "EUR "}
+)
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]+")
+
+
+def clean(text: str) -> str:
+    """Order text without anything a printer could take as a command, on one line.
+
+    Control characters (C0 with ESC, GS and DLE, C1, line separators) become one space, those that
+    turn the direction of writing likewise; lookalikes are replaced; lone surrogates vanish.
+    """
+    text = _CONTROLS.sub(" ", text.translate(LOOKALIKES))
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+        text = text.encode("utf-8", "ignore").decode("utf-8")
+    return text.strip()
+
+
+def encode(text: str, charset: str) -> bytes | None:
+    """The bytes of `text`, or None when the charset lacks a character; controls are dropped."""
+    text = _CONTROLS.sub("", text)
+    if text.isascii():
+        return text.encode("ascii")
+    codec = CODECS.get(charset)
+    if codec is None:
+        return None
+    try:
+        data = text.encode(codec)
+    except UnicodeEncodeError:
+        return None
+    if codec != "utf-8" and len(data) != len(text) + sum(not ch.isascii() for ch in text):
+        return None  # a single high byte: a half-width katakana, the euro of code page 936
+    return data
+
+
+def multibyte(charset: str) -> bool:
+    """Whether the charset needs the printer's two-byte mode."""
+    return CODECS.get(charset, "utf-8") != "utf-8"
+
+
+def columns(text: str) -> int:
+    """Columns that the text takes at normal width."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(ch) for ch in text)
+
+
+def clusters(text: str) -> list[str]:
+    """Characters with the marks that combine with them; each is drawn and wrapped as one."""
+    found: list[str] = []
+    for ch in text:
+        if found and _columns(ch) == 0:
+            found[-1] += ch
+        else:
+            found.append(ch)
+    return found
+
+
+def _columns(ch: str) -> int:
+    if ch.isascii():
+        return 1
+    if unicodedata.category(ch) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(ch) in "WFA" else 1

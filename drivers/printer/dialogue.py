@@ -1,0 +1,155 @@
+"""What is said to a printer and what it answers, over any transport. Blocking; for one thread.
+
+Waiting is counted in reads that brought nothing, each of a known length, so that no clock is needed
+and a printer that keeps making progress is never cut off.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from drivers.base import DriverError, Evidence, PrinterStatus, WriteError
+from drivers.printer import escpos
+from drivers.printer.status import (
+    RealTime,
+    ReplyParser,
+    Transmitted,
+    real_time_status,
+)
+from drivers.printer.transport import Settings, Transport
+
+ANSWER_S = 1.0  # for the answer to a real-time question; printers give it in milliseconds
+SLICE_S = 0.5
+FAULT_S = 1.0  # a fault that outlasts this is told
+READS_MAX = 64  # at a stretch, should something chatter without end
+LINE_S = 0.1  # a slow printer's time for a line of text, and for a byte of picture
+BYTE_S = 0.0001
+
+
+class Dialogue:
+    """`talks` is decided once, by `probe`: a printer that answers nothing is written to blindly."""
+
+    def __init__(self, settings: Settings, transport: Transport) -> None:
+        self.talks = False
+        self._settings = settings
+        self._transport = transport
+        self._parser = ReplyParser()
+        self._asked: deque[int] = deque()  # DLE EOT n without an answer yet
+        self._answers: dict[int, int] = {}
+        self._mute: set[int] = set()  # n that this printer does not answer
+        self._barriers = 0  # GS r without an answer yet
+        self._printing_s = 0.0  # how long the last job may take to print
+
+    @property
+    def rejected(self) -> Counter[str]:
+        return self._parser.rejected
+
+    def probe(self) -> None:
+        """Find out whether the printer answers; raises DriverError when it is gone."""
+        if not self._transport.readable:
+            return
+        self._forget()
+        self.talks = self._ask(1, self._settings.probe_s)
+        if self.talks and self._settings.watch:
+            self._transport.write(escpos.ASB_ON)
+
+    def status(self) -> PrinterStatus:
+        """Asked now. Causes are asked for only where there is something to explain."""
+        if not self.talks:
+            return PrinterStatus()
+        self._forget()
+        self._answers.clear()
+        if not self._ask(1, ANSWER_S):
+            raise DriverError(
+                f"printer {self._settings.name} does not answer any more; switch it off and on"
+            )
+        self._ask(4, ANSWER_S)
+        if self._answers[1] & 0x08 and self._ask(2, ANSWER_S) and self._answers[2] & 0x40:
+            self._ask(3, ANSWER_S)
+        return real_time_status(self._answers)
+
+    def resync(self) -> None:
+        """Finish whatever picture a broken job left half sent, and reset."""
+        self._barriers = 0
+        self._forget()
+        self._transport.write(escpos.RESYNC)
+        self._forget()
+
+    def write(self, data: bytes) -> None:
+        """A printer that hung up meanwhile is found out before the first byte is lost in it."""
+        try:
+            self._forget()
+        except DriverError as error:
+            raise WriteError(str(error), accepted=0) from error
+        self._printing_s = data.count(b"\n") * LINE_S + len(data) * BYTE_S
+        self._transport.write(data)
+
+    def barrier(self) -> Evidence:
+        """Until GS r is answered and the printer has nothing to complain of.
+
+        Raises DriverError after a fault of FAULT_S or a silence; calling again waits on.
+        """
+        if not self.talks:
+            return Evidence.NONE
+        if not self._barriers:
+            self._barriers = 1
+            asb = escpos.ASB_ON if self._settings.watch else b""  # ESC @ ended it
+            self._transport.write(escpos.BARRIER + asb)
+        idle = faulty = 0.0
+        while self._barriers:
+            if self._listen(SLICE_S):
+                idle += SLICE_S / READS_MAX
+                continue
+            fault = self.status().fault
+            idle += SLICE_S
+            faulty = faulty + SLICE_S if fault else 0.0
+            if fault and faulty >= FAULT_S:
+                raise DriverError(f"printer {self._settings.name} stopped in a ticket: {fault}")
+            if idle >= self._settings.stall_s + self._printing_s and not fault:
+                raise DriverError(f"printer {self._settings.name} does not come to an end")
+        fault = self.status().fault
+        if fault:
+            raise DriverError(f"printer {self._settings.name} stopped behind a ticket: {fault}")
+        return Evidence.BARRIER
+
+    def farewell(self) -> None:
+        """Leave the printer to others as it was found."""
+        if self.talks and self._settings.watch:
+            self._transport.write(escpos.ASB_OFF)
+
+    def fileno(self) -> int | None:
+        return self._transport.fileno() if self._transport.readable else None
+
+    def _ask(self, n: int, patience_s: float) -> bool:
+        """DLE EOT n; whether it was answered."""
+        if n in self._mute:
+            return False
+        self._asked.append(n)
+        self._transport.write(escpos.REAL_TIME + bytes([n]))
+        for _ in range(READS_MAX):
+            heard = self._listen(patience_s)
+            if not self._asked:
+                return True
+            if not heard:
+                break
+        self._asked.clear()
+        if n != 1:
+            self._mute.add(n)
+        return False
+
+    def _listen(self, wait_s: float) -> bool:
+        """Read once; whether anything came."""
+        data = self._transport.read(wait_s)
+        for reply in self._parser.feed(data):
+            if isinstance(reply, RealTime) and self._asked:
+                self._answers[self._asked.popleft()] = reply.byte
+            elif isinstance(reply, Transmitted) and self._barriers:
+                self._barriers -= 1
+        return bool(data)
+
+    def _forget(self) -> None:
+        """Take what came unasked off the line."""
+        self._asked.clear()
+        for _ in range(READS_MAX):
+            if not self._listen(0.0):
+                break
