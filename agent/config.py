@@ -6,6 +6,7 @@ Precedence: defaults < file < conf.d/*.toml < remote desired < environment EDGE_
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -96,6 +97,9 @@ class PrinterConfig(Section, frozen=True, kw_only=True):
     backup: str | None = None
     stale_after: Duration = "30m"
     copies: Annotated[int, Meta(ge=1, le=9)] = 1
+    exclusive: bool = False  # nobody else prints here: stay connected and see faults at once
+    beep: Annotated[int, Meta(ge=0, le=9)] = 0  # times the printer's own buzzer sounds a ticket
+    font: str | None = None  # file asked first for characters that the printer lacks
 
 
 class Sound(Section, frozen=True, kw_only=True):
@@ -231,6 +235,8 @@ def _across(config: Config) -> list[str]:
         problems.append("printer: a shop needs at least one [[printer]]")
     if config.role == "rider" and config.position is None:
         problems.append("position: a rider needs a [position] section")
+    if config.page is not None:
+        problems += _listen(config.page.listen)
     sections = {"gps": "position", "beacons": "beacons", "sound": "sound", "panel": "panel"}
     for kind, name in sections.items():
         section = getattr(config, name)
@@ -246,6 +252,24 @@ def _across(config: Config) -> list[str]:
             driver = load_driver(kind, section.driver)
             given = getattr(section, section.driver)
             problems += _walk(given, driver.settings, f"{name}.{section.driver}")
+    return problems
+
+
+def _listen(listen: str) -> list[str]:
+    """The page has no login and no TLS yet, so nobody but this device may reach it."""
+    host, _, port = listen.rpartition(":")
+    problems = []
+    if not 0 <= int(port) <= 65535:
+        problems.append(f"page.listen: there is no port {port}; it can be 1024 to 65535")
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        problems.append(
+            f"page.listen: {host} could be reached from the network; the page listens on "
+            "127.0.0.1, [::1] or localhost until access from other devices comes with TLS"
+        )
     return problems
 
 

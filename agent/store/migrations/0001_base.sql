@@ -25,19 +25,20 @@ CREATE TABLE jobs (
     version INTEGER NOT NULL,
     station TEXT NOT NULL,
     copy INTEGER NOT NULL,
+    kind TEXT NOT NULL,           -- order, changed, void, test
     printer TEXT NOT NULL,        -- where it is to be printed now
     home TEXT NOT NULL,           -- the printer it was meant for
     state TEXT NOT NULL,
     attempt INTEGER NOT NULL,
+    doubts INTEGER NOT NULL,      -- earlier attempts that may have come out on paper
     evidence TEXT NOT NULL,
     priority INTEGER NOT NULL,
     created INTEGER NOT NULL,
     changed INTEGER NOT NULL,
-    not_before INTEGER NOT NULL,
     ticket BLOB NOT NULL,         -- agent.printing.ticket.Ticket as JSON
     reason TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX jobs_open ON jobs (printer, state) WHERE state NOT IN ('printed', 'sent_unconfirmed', 'cancelled', 'expired', 'failed');
+CREATE INDEX jobs_open ON jobs (printer, state);
 CREATE INDEX jobs_order ON jobs (order_id);
 CREATE INDEX jobs_created ON jobs (created);
 
