@@ -6,6 +6,7 @@ memory; a real one commits before it acknowledges.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -90,6 +91,9 @@ class BackEnd:
         if new.state == "lost" and old is not None and old.bd_seq != new.bd_seq:
             return  # the will of an earlier connection; the device has come back since
         self.presences[device] = new
+        for stream, state in new.streams.items():
+            book = self.ledger.book(device, new.epoch, stream)
+            book.says(first_unacked=state.first_unacked, last=state.last)
         if new.state != "online":
             self.beliefs.setdefault(device, Belief()).lost()
         reaction.presence = (device, new)
@@ -103,11 +107,11 @@ class BackEnd:
         body = wire.decode(bytes(event.body), BODIES[kind], max_bytes=MAX_BYTES)
         device = address.device
         book = self.ledger.book(device, event.epoch, event.stream)
-        if not book.take(event.seq):
+        if not book.take(event.seq, zlib.crc32(bytes(event.body))):
             return
         late_s = max(0.0, (now_ms - event.t) / 1000)
         if isinstance(body, Gap):
-            book.explain(body.first, body.last)
+            book.explain(body.first, min(body.last, event.seq))
         elif isinstance(body, Position):
             belief = self.beliefs.setdefault(device, Belief())
             belief.hear(body, late=late_s > LATE_S)

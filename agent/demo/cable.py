@@ -1,6 +1,7 @@
-"""A network cable that can be pulled: a TCP relay between one device and the broker.
+"""A cable that can be pulled: a TCP relay between a device and the broker, or a printer.
 
-Cut means what an agent sees when its router dies: live connections break, new ones are refused.
+Cut means what an agent sees when its router dies: live connections break, new ones are refused. A
+slow cable to the virtual printer makes it take its time, as paper does.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
+from agent.core.clock import Clock
+
 CHUNK = 64 * 1024
+SLOW_CHUNK = 256  # of a cable with a rate
 
 
 class Cable:
-    """`async with Cable(target_port)`; listens on a free loopback port."""
+    """`async with Cable(target_port, clock)`; listens on a free loopback port."""
 
-    def __init__(self, target_port: int) -> None:
+    def __init__(self, target_port: int, clock: Clock, *, bytes_per_s: float | None = None) -> None:
         self.port = 0
         self.is_cut = False
         self._target = target_port
+        self._clock = clock
+        self._rate = bytes_per_s
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
 
@@ -63,17 +69,19 @@ class Cable:
         self._ends.add(far_writer)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(_pump(reader, far_writer))
-                group.create_task(_pump(far_reader, writer))
+                group.create_task(self._pump(reader, far_writer))
+                group.create_task(self._pump(far_reader, writer))
         finally:
             self._ends.discard(far_writer)
             far_writer.transport.abort()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until either side ends; then the other direction is ended too."""
-    with contextlib.suppress(OSError):
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Copy until either side ends; then the other direction is ended too."""
+        size = CHUNK if self._rate is None else SLOW_CHUNK
+        with contextlib.suppress(OSError):
+            while data := await reader.read(size):
+                writer.write(data)
+                await writer.drain()
+                if self._rate is not None:
+                    await self._clock.sleep(len(data) / self._rate)
+        writer.close()

@@ -1,7 +1,9 @@
 """What the back end received, by key: nothing is stored twice, nothing missing goes unnoticed.
 
-Pure: the verdict and the counters on the page are read from here. `(device, epoch, stream, seq)` is
-the key. A `gap` event explains the numbers `from .. to` of its own stream.
+Pure: the verdict and the counters on the page are read from here. The key is `(device, epoch,
+stream, seq)`. A `gap` event explains the numbers `from .. to` of its own stream. A number may be
+explained because it was never given to an event (the rest of a reserved block) or because the event
+was lost with the agent's memory; `issued`, what the device said it had recorded, tells them apart.
 """
 
 from __future__ import annotations
@@ -16,39 +18,61 @@ class StreamBook:
 
     stored_upto: int = 0  # every seq up to here is stored or explained: what may be acknowledged
     newest: int = 0
-    distinct: int = 0  # events stored
+    issued: int = 0  # the greatest seq that the device itself ever spoke of
+    forgotten: int = 0  # the device takes everything up to here for delivered
     raw: int = 0  # events that arrived, repetitions included
+    conflicting: int = 0  # a known key with another content: a number was given out twice
     disordered: int = 0  # first arrivals behind a later event of the stream
-    explained: int = 0  # numbers that a gap event accounts for
+    explained: int = 0  # numbers that only a gap event accounts for
+    given_up: int = 0  # ... of which the device had spoken: real events, lost and said so
+    _stored: dict[int, int] = field(default_factory=dict)  # seq -> digest of the event
     _ahead: set[int] = field(default_factory=set)  # beyond the first hole; empties as holes fill
 
-    def take(self, seq: int) -> bool:
-        """Whether the event is new."""
+    @property
+    def distinct(self) -> int:
+        """Events stored."""
+        return len(self._stored)
+
+    @property
+    def recorded(self) -> int:
+        """Events that the device has recorded, as far as anybody can know."""
+        return self.distinct + self.given_up + self.holes()
+
+    def take(self, seq: int, digest: int) -> bool:
+        """Whether the event is new; `digest` stands for its content."""
         self.raw += 1
-        if self._has(seq):
+        if seq in self._stored:
+            self.conflicting += self._stored[seq] != digest
             return False
-        self.distinct += 1
-        if seq < self.newest:
-            self.disordered += 1
-        self._add(seq)
+        self._stored[seq] = digest
+        self.disordered += seq < self.newest
+        self._account(seq)
         return True
 
     def explain(self, first: int, last: int) -> None:
         """A gap event says why `first .. last` never arrive; what did arrive stays counted."""
         for seq in range(max(first, self.stored_upto + 1), last + 1):
-            if not self._has(seq):
+            if seq not in self._stored and seq not in self._ahead:
                 self.explained += 1
-                self._add(seq)
+                self.given_up += seq <= self.issued
+                self._account(seq)
 
-    def holes(self, last_issued: int) -> int:
-        """Numbers up to `last_issued` that are neither stored nor explained."""
-        end = max(last_issued, self.newest)
-        return end - self.stored_upto - len(self._ahead)
+    def says(self, *, first_unacked: int, last: int) -> None:
+        """The device speaks of its own outbox."""
+        self.issued = max(self.issued, last)
+        self.forgotten = max(self.forgotten, first_unacked - 1)
 
-    def _has(self, seq: int) -> bool:
-        return seq <= self.stored_upto or seq in self._ahead
+    def holes(self) -> int:
+        """Numbers that the device spoke of and that are neither stored nor explained."""
+        return max(self.issued, self.newest) - self.stored_upto - len(self._ahead)
 
-    def _add(self, seq: int) -> None:
+    def lost(self) -> int:
+        """Holes that even the device takes for delivered: nobody has these events any more."""
+        return max(
+            0, self.forgotten - self.stored_upto - sum(n <= self.forgotten for n in self._ahead)
+        )
+
+    def _account(self, seq: int) -> None:
         self.newest = max(self.newest, seq)
         self._ahead.add(seq)
         while self.stored_upto + 1 in self._ahead:

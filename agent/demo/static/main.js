@@ -18,8 +18,8 @@ let captionTimer = 0;
 
 function act(what, more) {
   const body = JSON.stringify(Object.assign({ do: what }, more || {}));
-  const headers = { "content-type": "application/json", "x-demo": "1" };
-  return fetch("/do", { method: "POST", headers, body })
+  const headers = { "content-type": "application/json" };
+  return fetch("/api/do", { method: "POST", headers, body })
     .then((answer) => answer.json())
     .then((answer) => {
       if (!answer.ok) caption(say("n_refused", answer.error), "bad");
@@ -130,7 +130,7 @@ function onFrame(frame) {
 }
 
 function listen() {
-  const stream = new EventSource("/events");
+  const stream = new EventSource("/api/frames");
   const light = byId("live");
   stream.onopen = () => { light.className = "live"; write(light, say("live")); };
   stream.onerror = () => { light.className = "live off"; write(light, say("not_live")); };

@@ -1,0 +1,73 @@
+"""What came out of the printer, for whom: the judge is the paper, not the agent's word. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from drivers.printer.elements import Element, Paper, Qr
+
+ORDER = re.compile(r"demo-\d{5}")
+BANNER = "POSSIBLE DUPLICATE"
+
+
+@dataclass(slots=True)
+class Tickets:
+    """Pieces of paper by order."""
+
+    pieces: int = 0
+    strange: int = 0  # pieces on which no order of ours stands
+    flagged: int = 0  # pieces beyond an order's first that say POSSIBLE DUPLICATE
+    unflagged: int = 0  # ... that do not: somebody cooks twice
+    _orders: dict[str, int] = field(default_factory=dict)
+
+    def add(self, paper: Paper) -> None:
+        text = paper.plain
+        found = set(ORDER.findall(text))
+        self.pieces += 1
+        self.strange += not found
+        for order_id in found:
+            seen = self._orders.get(order_id, 0)
+            self._orders[order_id] = seen + 1
+            if seen:
+                self.flagged += BANNER in text
+                self.unflagged += BANNER not in text
+
+    def has(self, order_id: str) -> bool:
+        return order_id in self._orders
+
+    @property
+    def orders(self) -> int:
+        """Orders with at least one ticket."""
+        return len(self._orders)
+
+
+def picture(paper: Paper, dots: int) -> dict[str, Any]:
+    """For the page, which draws it."""
+    return {
+        "dots": dots,
+        "cut": paper.cut,
+        "plain": paper.plain,
+        "elements": [_element(element) for element in paper.elements],
+    }
+
+
+def _element(element: Element) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(element)
+    if isinstance(element, Qr):
+        plain["modules"] = _modules(element.text)
+    return plain
+
+
+def _modules(text: str) -> list[str]:
+    """The printer draws QR codes itself from their text; so the page needs their modules."""
+    from qrcode.constants import ERROR_CORRECT_M  # type: ignore[import-untyped]
+    from qrcode.main import QRCode  # type: ignore[import-untyped]
+
+    code: Any = QRCode(error_correction=ERROR_CORRECT_M, border=0)
+    code.add_data(text)
+    code.make(fit=True)
+    return ["".join("1" if dot else "0" for dot in row) for row in code.modules]
