@@ -1,0 +1,102 @@
+"""`edge-agent replay gps`: the daemon's very policies over a recorded track, as fast as it goes.
+
+It answers "why did it report that?" and is how the quality of the reports is measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+
+from agent.contract.wire import encode
+from agent.positioning.message import position_body
+from agent.positioning.reporting import Profile, Report, Reporting
+from agent.positioning.tracker import RADIUS_68, Tracker
+from drivers.base import DriverError, Fix
+from drivers.gps.track import COLUMNS, read_track
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What came of a replay."""
+
+    fixes: int = 0
+    estimates: int = 0
+    messages: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)  # lines and fixes, by cause
+
+
+def run_replay(
+    track: Path,
+    *,
+    profile: Profile,
+    out: Path | None = None,
+    fixes_out: Path | None = None,
+    estimates_out: Path | None = None,
+) -> Replayed:
+    """Replay `track` and write what was asked for; DriverError when a file cannot be used.
+
+    `out`: one JSON object a line, the `position` body with `t` and `sent` (unix s). `fixes_out`:
+    fixes with a position as t,lat,lon,speed,course,sigma. `estimates_out`: the same columns, for
+    the estimate at every fix.
+    """
+    done = Replayed()
+    try:
+        with contextlib.ExitStack() as stack:
+            messages, fixes, estimates = (
+                stack.enter_context(path.open("w", encoding="utf-8", newline="")) if path else None
+                for path in (out, fixes_out, estimates_out)
+            )
+            _replay(read_track(track, done.rejected), profile, done, messages, fixes, estimates)
+    except OSError as error:
+        raise DriverError(f"{error.filename} cannot be written: {error.strerror}") from error
+    return done
+
+
+def _replay(
+    track: Iterable[Fix],
+    profile: Profile,
+    done: Replayed,
+    messages: TextIO | None,
+    fixes: TextIO | None,
+    estimates: TextIO | None,
+) -> None:
+    tracker, reporting = Tracker(), Reporting(profile)
+    for table in (fixes, estimates):
+        if table is not None:
+            table.write(",".join(COLUMNS) + "\n")
+    for fix in track:
+        if fix.lat is not None and fix.lon is not None:
+            done.fixes += 1
+            if fixes is not None:
+                fixes.write(_row(fix.t, fix.lat, fix.lon, fix.speed, fix.course, fix.sigma))
+        now = tracker.react(fix)
+        if now is None:
+            continue
+        done.estimates += 1
+        if estimates is not None:
+            sigma = now.acc / RADIUS_68
+            estimates.write(_row(now.t, now.lat, now.lon, now.speed, now.course, sigma))
+        report = reporting.react(now)
+        if report is not None:
+            done.messages += 1
+            if messages is not None:
+                messages.write(_line(report, profile.name))
+    done.rejected += tracker.rejected
+
+
+def _line(report: Report, profile: str) -> str:
+    """The body as the back end would get it, with the recording's time."""
+    body = msgspec.to_builtins(position_body(report, fix_t=report.t, profile=profile))
+    return encode({"t": round(report.t, 3), "sent": round(report.t, 3), **body}).decode() + "\n"
+
+
+def _row(t: float, lat: float, lon: float, *rest: float | None) -> str:
+    cells = [f"{t:.3f}", f"{lat:.8f}", f"{lon:.8f}"]
+    return ",".join(cells + ["" if cell is None else f"{cell:.3f}" for cell in rest]) + "\n"

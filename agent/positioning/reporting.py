@@ -1,0 +1,148 @@
+"""Decides what the server must hear of: it hears again when its own picture would be wrong.
+
+Server and device extrapolate the last message in the same way (geodesy.extrapolate). The device
+compares that picture with every estimate and sends a new message once it is off by `max_error_m`,
+so between two messages it never is. The prediction uses the values as published, after rounding.
+
+The published velocity is the one that will serve the coming seconds: a rider who is turning or
+braking goes on doing so for about another second (LEAD_S), which saves a tenth of the messages.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
+
+from agent.positioning.geodesy import distance_m, extrapolate, turn_deg
+from agent.positioning.tracker import Estimate
+
+Reason = Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence"]
+
+ROUNDING_M = 0.02  # a time in whole ms moves a fast rider by this
+STILL_MS = 0.5  # slower is published as standing: noise has no course
+TURNED_DEG = 30.0
+WAKE_S = 30.0  # silence after which a message says that we are back
+LEAD_S = 1.0
+LEAD_TURN_MAX_DEG = 45.0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What a rider's reports are worth. 0 s is no heartbeat."""
+
+    name: str
+    max_error_m: float
+    moving_s: float
+    still_s: float
+
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {
+        "seed": Profile("seed", max_error_m=10.0, moving_s=15.0, still_s=120.0),
+        "economy": Profile("economy", max_error_m=30.0, moving_s=60.0, still_s=300.0),
+    }
+)
+
+
+def profile(
+    name: str,
+    *,
+    max_error_m: float | None = None,
+    moving_s: float | None = None,
+    still_s: float | None = None,
+) -> Profile:
+    """A named profile with what is set singly; KeyError when there is none of that name."""
+    base = PROFILES[name]
+    return replace(
+        base,
+        max_error_m=base.max_error_m if max_error_m is None else max_error_m,
+        moving_s=base.moving_s if moving_s is None else moving_s,
+        still_s=base.still_s if still_s is None else still_s,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A message for the server, rounded as it is published."""
+
+    t: float  # monotonic s of the fix
+    lat: float
+    lon: float
+    speed: float
+    course: float | None
+    acc: float
+    reason: Reason
+
+    def believed_at(self, t: float) -> tuple[float, float]:
+        """Where the server believes the rider to be."""
+        return extrapolate(self.lat, self.lon, self.speed, self.course, t - self.t)
+
+
+@dataclass(slots=True)
+class Reporting:
+    """`react` to every estimate; `force` when something else must be told of at once."""
+
+    profile: Profile
+    _told: Report | None = None
+    _moving: bool = False  # as last told
+    _seen: Estimate | None = None
+    _recent: deque[Estimate] = field(default_factory=lambda: deque(maxlen=64))
+
+    def react(self, estimate: Estimate) -> Report | None:
+        reason = self._reason(estimate)
+        self._remember(estimate)
+        return None if reason is None else self.force(estimate, reason)
+
+    def force(self, estimate: Estimate, reason: Reason) -> Report:
+        speed, course = self._lead(estimate)
+        still = course is None or speed < STILL_MS
+        self._told = Report(
+            estimate.t,
+            round(estimate.lat, 7),
+            round(estimate.lon, 7),
+            0.0 if still else round(speed, 2),
+            None if still or course is None else round(course, 1),
+            round(estimate.acc, 1),
+            reason,
+        )
+        self._moving = estimate.moving
+        return self._told
+
+    def _reason(self, now: Estimate) -> Reason | None:
+        told = self._told
+        if told is None or (self._seen is not None and now.t - self._seen.t > WAKE_S):
+            return "wake"
+        off = distance_m(*told.believed_at(now.t), now.lat, now.lon)
+        if off >= self.profile.max_error_m - ROUNDING_M:
+            if now.moving and not self._moving:
+                return "start"
+            turned = told.course is not None and now.course is not None
+            turned = turned and turn_deg(told.course or 0.0, now.course or 0.0) >= TURNED_DEG
+            return "turned" if turned else "moved"
+        if told.speed > 0 and not now.moving:
+            return "stop"
+        beat = self.profile.moving_s if now.moving else self.profile.still_s
+        return "heartbeat" if 0 < beat <= now.t - told.t + 0.05 else None
+
+    def _remember(self, now: Estimate) -> None:
+        recent = self._recent
+        recent.append(now)
+        while len(recent) > 1 and recent[1].t <= now.t - 0.9 * LEAD_S:
+            recent.popleft()
+        self._seen = now
+
+    def _lead(self, now: Estimate) -> tuple[float, float | None]:
+        """Speed and course LEAD_S ahead, if the turn and the braking of the last second go on."""
+        before = self._recent[0] if self._recent else now
+        dt = now.t - before.t
+        if now.course is None or not 0.5 < dt < 3.0:
+            return now.speed, now.course
+        speed = max(0.0, now.speed + (now.speed - before.speed) / dt * LEAD_S)
+        if before.course is None:
+            return speed, now.course
+        turn = ((now.course - before.course + 180) % 360 - 180) / dt * LEAD_S
+        turn = min(max(turn, -LEAD_TURN_MAX_DEG), LEAD_TURN_MAX_DEG)
+        return speed, (now.course + turn) % 360
