@@ -1,0 +1,88 @@
+"""The unit and its companions, judged by systemd's own tools."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent.config import EXIT_CONFIG
+
+FOLDER = Path(__file__).parents[2] / "systemd"
+UNIT = FOLDER / "edge-agent.service"
+MAX_EXPOSURE = 2.0
+
+
+def tool(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    if shutil.which(str(command[0])) is None:
+        pytest.skip(f"no {command[0]}")
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit with a program that exists here."""
+    text = UNIT.read_text().replace("/opt/edge-agent/bin/edge-agent", "/bin/true")
+    copy = tmp_path / UNIT.name
+    copy.write_text(text)
+    return copy
+
+
+def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
+    result = tool("systemd-analyze", "verify", unit)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+def test_the_unit_gives_little_away(unit: Path) -> None:
+    result = tool("systemd-analyze", "security", "--offline=true", "--no-pager", unit)
+    found = re.search(r"Overall exposure level for edge-agent.service: ([0-9.]+)", result.stdout)
+    assert found is not None, result.stderr
+    assert float(found[1]) <= MAX_EXPOSURE
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Type=notify",
+        "WatchdogSec=30",
+        "Restart=always",
+        "StartLimitIntervalSec=0",
+        f"RestartPreventExitStatus={EXIT_CONFIG}",
+        "ExecStart=/opt/edge-agent/bin/edge-agent run --config /etc/edge-agent/config.toml",
+        "ExecReload=/bin/kill -HUP $MAINPID",
+        "StateDirectory=edge-agent",
+    ],
+)
+def test_the_unit_keeps_what_other_parts_rely_on(line: str) -> None:
+    assert line in UNIT.read_text().splitlines()
+
+
+def test_the_unit_does_not_hide_whether_the_clock_is_set() -> None:
+    """`ProtectClock=` refuses adjtimex(2), which knows a synchronised clock from another."""
+    lines = UNIT.read_text().splitlines()
+    assert not any(line.startswith("ProtectClock") for line in lines)
+    assert "SystemCallFilter=adjtimex clock_adjtime" in lines
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="chown needs root")
+def test_user_groups_and_folders_are_made(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\n")
+    users = tool("systemd-sysusers", f"--root={tmp_path}", FOLDER / "edge-agent.sysusers")
+    assert users.returncode == 0, users.stderr
+    assert "edge-agent:" in (tmp_path / "etc/passwd").read_text()
+    groups = (tmp_path / "etc/group").read_text()
+    for group in ("audio", "bluetooth", "dialout", "gpio", "lp"):
+        assert re.search(rf"^{group}:.*\bedge-agent$", groups, re.MULTILINE), group
+    made = tool(
+        "systemd-tmpfiles", "--create", f"--root={tmp_path}", FOLDER / "edge-agent.tmpfiles"
+    )
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "etc/edge-agent/conf.d").stat().st_mode & 0o777 == 0o750
