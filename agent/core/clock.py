@@ -24,6 +24,7 @@ Quality = Literal["ntp", "gps", "rtc", "none"]
 BUILD_TIME = 1_790_000_000.0
 GPS_TRUST_S = 3600.0  # crystal drift of a Pi stays well below 1 s in an hour
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
+_REFUSED = -1  # a sandbox does not let us ask: nothing is known
 
 
 class Clock(drivers.base.Clock, Protocol):
@@ -72,7 +73,7 @@ class SystemClock:
             self._gps = (t, utc)
 
     def quality(self) -> Quality:
-        if self._adjtimex() != _TIME_ERROR:
+        if self._adjtimex() not in (_TIME_ERROR, _REFUSED):
             return "ntp"
         if self._gps is not None and time.monotonic() - self._gps[0] < GPS_TRUST_S:
             return "gps"
