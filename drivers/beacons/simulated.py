@@ -1,0 +1,185 @@
+"""A radio that hears beacons along a ride: log-distance loss, shadows, noise and lost packets.
+
+    rssi = power_1m - 10 n log10(d) - floors + shadow + noise        d >= 0.5 m
+
+The shadow of a beacon stays while nothing moves and is forgotten over half a metre; the defaults
+are what recordings in rooms and malls showed (see docs/arrival.md). Everything follows the seed and
+the clock. `stall()` and `unplug()` are the faults of real radios, on command or by `faults`.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from heapq import heapify, heapreplace
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from drivers.base import Advert, BeaconScanner, Clock, Driver, DriverError
+
+FLOOR_LOSS_DB = (0.0, 21.0, 23.0, 26.0)  # medians in a mall; more floors add nothing measurable
+FLOOR_HEIGHT_M = 4.0
+SHADOW_LENGTH_M = 0.5  # over which a shadow is forgotten to 1/e
+SENSITIVITY_DBM = -95
+NEAREST_M = 0.5
+ADVERT_DELAY_S = 0.01  # a sender adds 0 to 10 ms to every interval (Bluetooth Core, advDelay)
+METRES_PER_DEGREE = math.radians(6371008.8)
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the settings."""
+
+
+class Sender(Section, frozen=True, kw_only=True):
+    """A beacon on the wall."""
+
+    address: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$")]
+    lat: float
+    lon: float
+    floor: int = 0  # storeys above the street
+    identity: str | None = None
+    power_1m: int = -59
+    interval_s: Positive = 0.1
+
+
+class Fault(Section, frozen=True, kw_only=True):
+    """`stall`: silence; `unplug`: the radio is gone. Seconds count from the opening."""
+
+    kind: Literal["stall", "unplug"]
+    at_s: Annotated[float, msgspec.Meta(ge=0)]
+    for_s: Positive = 60.0
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Without a `ride` the scanner rests at lat, lon."""
+
+    beacons: list[Sender] = []
+    ride: dict[str, Any] | None = None  # the [position.simulated] whose ride the scanner is on
+    lat: float = 31.2304
+    lon: float = 121.4737
+    floor: int = 0
+    seed: int = 1
+    path_loss: Positive = 1.6  # n
+    shadow_db: Annotated[float, msgspec.Meta(ge=0)] = 5.3  # 1 sigma
+    noise_db: Annotated[float, msgspec.Meta(ge=0)] = 2.7  # 1 sigma, packet by packet
+    loss: Share = 0.13
+    faults: list[Fault] = []
+
+
+@dataclass(slots=True)
+class _Shadow:
+    """A Gaussian that follows the place: correlated over SHADOW_LENGTH_M."""
+
+    value: float
+    east: float
+    north: float
+
+    def at(self, east: float, north: float, sigma: float, chance: random.Random) -> float:
+        moved = math.hypot(east - self.east, north - self.north)
+        if moved:
+            keep = math.exp(-moved / SHADOW_LENGTH_M)
+            self.value = keep * self.value + chance.gauss(0, sigma) * math.sqrt(1 - keep**2)
+            self.east, self.north = east, north
+        return self.value
+
+
+class SimulatedScanner:
+    """A `BeaconScanner` whose rider is `where(wall time) -> (lat, lon)`."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, where: Callable[[float], tuple[float, float]]
+    ) -> None:
+        self.rejected: Counter[str] = Counter()
+        self.floor = settings.floor
+        self._settings = settings
+        self._clock = clock
+        self._where = where
+        self._chance = random.Random(settings.seed)  # noqa: S311 - a simulation, not a secret
+        self._shadows: dict[str, _Shadow] = {}
+        self._opened = clock.monotonic()
+        self._stalled = self._unplugged = False
+
+    def stall(self, *, stalled: bool = True) -> None:
+        """From now on nothing is heard, without any error; or it is heard again."""
+        self._stalled = stalled
+
+    def unplug(self) -> None:
+        self._unplugged = True
+
+    async def adverts(self) -> AsyncIterator[Advert]:
+        start = self._clock.monotonic()
+        due = [(start + self._chance.random() * b.interval_s, n)
+               for n, b in enumerate(self._settings.beacons)]  # fmt: skip
+        heapify(due)
+        while due:
+            t, n = due[0]
+            sender = self._settings.beacons[n]
+            delay = self._chance.random() * ADVERT_DELAY_S
+            heapreplace(due, (t + sender.interval_s + delay, n))
+            await self._clock.sleep(t - self._clock.monotonic())
+            self._fail()
+            rssi = self._rssi(sender)
+            if rssi is not None:
+                yield Advert(self._clock.monotonic(), sender.address.upper(), rssi,
+                             sender.identity, sender.power_1m)  # fmt: skip
+
+    def _fail(self) -> None:
+        if self._unplugged or "unplug" in self._faults():
+            raise DriverError("the Bluetooth adapter is gone; plug it in again")
+
+    def _faults(self) -> Iterator[str]:
+        age = self._clock.monotonic() - self._opened
+        return (f.kind for f in self._settings.faults if f.at_s <= age < f.at_s + f.for_s)
+
+    def _rssi(self, sender: Sender) -> int | None:
+        """dBm, or None when the packet is lost."""
+        lost = self._chance.random() < self._settings.loss
+        if lost or self._stalled or "stall" in self._faults():
+            return None
+        lat, lon = self._where(self._clock.wall())
+        east = (lon - sender.lon) * METRES_PER_DEGREE * math.cos(math.radians(lat))
+        north = (lat - sender.lat) * METRES_PER_DEGREE
+        storeys = abs(self.floor - sender.floor)
+        distance = max(NEAREST_M, math.hypot(east, north, storeys * FLOOR_HEIGHT_M))
+        sigma = self._settings.shadow_db
+        shadow = self._shadows.setdefault(
+            sender.address, _Shadow(self._chance.gauss(0, sigma), east, north)
+        )
+        rssi = (
+            sender.power_1m
+            - 10 * self._settings.path_loss * math.log10(distance)
+            - FLOOR_LOSS_DB[min(storeys, len(FLOOR_LOSS_DB) - 1)]
+            + shadow.at(east, north, sigma, self._chance)
+            + self._chance.gauss(0, self._settings.noise_db)
+        )
+        return round(rssi) if rssi >= SENSITIVITY_DBM else None
+
+
+def _route(settings: Settings) -> Callable[[float], tuple[float, float]]:
+    """Where the rider is: on the simulated receiver's ride, or at rest."""
+    if settings.ride is None:
+        return lambda _wall: (settings.lat, settings.lon)
+    from drivers.gps import simulated
+
+    return simulated.truth(msgspec.convert(settings.ride, simulated.Settings))
+
+
+@asynccontextmanager
+async def open_scanner(settings: Settings, clock: Clock) -> AsyncIterator[BeaconScanner]:
+    yield SimulatedScanner(settings, clock, _route(settings))
+
+
+DRIVER = Driver(
+    name="simulated",
+    summary="A radio that hears simulated beacons along a simulated ride.",
+    settings=Settings,
+    open=open_scanner,
+)
