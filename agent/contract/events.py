@@ -43,12 +43,13 @@ class Fence(Body, frozen=True, kw_only=True):
 
 
 class Arrival(Body, frozen=True, kw_only=True):
-    """`unknown` means that the scanner cannot tell; it never means that the rider left."""
+    """`unknown` means that the scanner cannot tell; it never means that the rider left. `floor`
+    says where in the building `place` the rider is now; without a floor nobody can tell."""
 
     KIND: ClassVar[str] = "arrival"
     STREAM: ClassVar[Stream] = "state"
     place: str
-    event: Literal["enter", "exit", "arrived", "unknown"]
+    event: Literal["enter", "exit", "arrived", "unknown", "floor"]
     floor: str | None = None
     confidence: float | None = None
     evidence: dict[str, Any]
