@@ -36,7 +36,6 @@ STATUS = {
     "invalid": 400,
     "not_found": 404,
     "not_json": 400,
-    "store": 503,
     "too_large": 413,
 }
 

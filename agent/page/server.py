@@ -22,7 +22,6 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.page import exchange, guard
-from agent.store.database import StoreError
 from drivers.base import DriverError
 
 if TYPE_CHECKING:
@@ -202,8 +201,6 @@ class PageService:
             return exchange.problem(error.code, str(error))
         except DriverError as error:
             return exchange.problem("device", str(error))
-        except StoreError as error:
-            return exchange.problem("store", str(error))
 
     async def _watch(self, _request: Request) -> Response:
         from microdot import Response

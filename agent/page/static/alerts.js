@@ -1,6 +1,6 @@
 // What sounds right now, and the button that says "heard".
 
-import { el, fill, icon, said } from './dom.js';
+import { el, fill, icon, refocus, said } from './dom.js';
 import { has, t } from './i18n.js';
 
 function cause(alert) {
@@ -38,5 +38,7 @@ export function render(box, alerts, number, app) {
     'data-act': 'ack-all',
     onclick: (event) => app.run(event.currentTarget, 'alert.ack', {}),
   }, t('alerts.ack.all', { n: alerts.length }));
+  const focused = box.contains(document.activeElement) && document.activeElement;
   fill(box, ...alerts.map((alert) => row(alert, number(alert.order_id), app)), all);
+  if (focused) refocus(alerts.length ? box : document, focused);
 }

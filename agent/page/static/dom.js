@@ -84,7 +84,8 @@ export function sync(parent, items, keyOf, build, mark) {
   for (const node of old.values()) node.remove();
 }
 
-function refocus(node, focused) {
+/** After `focused` was replaced: to the button that does the same, else to the first one. */
+export function refocus(node, focused) {
   const same = Array.from(node.querySelectorAll('button')).find(
     (button) => button.dataset.act && button.dataset.act === focused.dataset.act,
   );

@@ -88,8 +88,7 @@ export const STRINGS = {
     'stage.ready': 'Ready',
     'stage.picked_up': 'Picked up',
     'stage.rejected': 'Rejected',
-    'stage.delivering': 'On its way',
-    'stage.completed': 'Completed',
+    'stage.closed': 'Completed',
     'stage.cancelled': 'Cancelled',
 
     'reject.title': 'Why is order {n} rejected?',
@@ -235,8 +234,7 @@ export const STRINGS = {
     'stage.ready': '已出餐',
     'stage.picked_up': '已取餐',
     'stage.rejected': '已拒单',
-    'stage.delivering': '配送中',
-    'stage.completed': '已完成',
+    'stage.closed': '已完成',
     'stage.cancelled': '已取消',
 
     'reject.title': '为什么拒绝订单 {n}?',

@@ -2,7 +2,7 @@
 
 import * as alerts from './alerts.js';
 import { command, Problem, read, watch } from './api.js';
-import { el, fill, icon } from './dom.js';
+import { el, fill, icon, refocus } from './dom.js';
 import { elapsed } from './format.js';
 import { language, other, recall, t } from './i18n.js';
 import * as orders from './orders.js';
@@ -53,9 +53,9 @@ async function refresh() {
 
 async function ask() {
   try {
-    state.status = await read('status');
-    Object.assign(state, await pages(state.pages));
-    Object.assign(state, { reachable: true, problem: null, seen: now() });
+    const status = await read('status');
+    const { orders: newest, more: further } = await read('orders.list', { limit: PAGE * state.pages });
+    Object.assign(state, { status, orders: newest, more: further, reachable: true, problem: null, seen: now() });
     announce();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
@@ -64,26 +64,10 @@ async function ask() {
   }
 }
 
-/** The newest orders; a page begins where the last one ended, and what came twice is shown once. */
-async function pages(count) {
-  const found = new Map();
-  let more = true;
-  let query = { limit: PAGE };
-  for (let n = 0; n < count && more; n += 1) {
-    const answer = await read('orders.list', query);
-    const size = found.size;
-    for (const entry of answer.orders) found.set(entry.order.order_id, entry);
-    more = answer.more && found.size > size;
-    // the millisecond of the last one is asked for again: orders may share it
-    if (more) query = { limit: PAGE, before: answer.orders[answer.orders.length - 1].received + 1 };
-  }
-  return { orders: Array.from(found.values()), more };
-}
-
 function announce() {
   const fresh = state.orders.filter(({ order }) => !known.has(order.order_id));
   for (const { order } of fresh) known.add(order.order_id);
-  const waiting = fresh.filter((entry) => orders.stage(entry) === 'received');
+  const waiting = fresh.filter((entry) => entry.stage === 'received');
   if (!first && waiting.length) $('news').textContent = waiting.map(orders.announcement).join('. ');
   first = false;
 }
@@ -124,12 +108,12 @@ function toast(text, style) {
 function render() {
   state.now = now();
   const { status } = state;
-  strip.render($('strip'), state);
+  strip.render($('strip'), $('standing'), state);
   document.body.classList.toggle('stale', state.reachable === false);
   if (!status) return;
   $('site').textContent = status.site || status.device;
   $('device').textContent = status.site ? status.device : '';
-  const waiting = state.orders.filter((entry) => orders.stage(entry) === 'received').length;
+  const waiting = state.orders.filter((entry) => entry.stage === 'received').length;
   const total = Math.max(waiting, status.waiting || 0);
   $('count').textContent = total ? t('orders.waiting', { n: total }) : '';
   document.title = (total ? '(' + total + ') ' : '') + t('page.title') + ' · ' + (status.site || status.device);
@@ -152,7 +136,7 @@ function shop(current) {
   const box = $('shop');
   if (box.mark === mark) return;
   box.mark = mark;
-  const focused = box.contains(document.activeElement) && document.activeElement.dataset.act;
+  const focused = box.contains(document.activeElement) && document.activeElement;
   fill(box, ...SHOP.map((status) => el('button', {
     type: 'button',
     class: status,
@@ -160,7 +144,7 @@ function shop(current) {
     'aria-pressed': String(status === current),
     onclick: (event) => app.run(event.currentTarget, 'shop.set', { status }),
   }, t('shop.' + status))));
-  if (focused) box.querySelector('[data-act=' + focused + ']').focus();
+  if (focused) refocus(box, focused);
 }
 
 function more(hidden) {

@@ -8,16 +8,8 @@ import { preview } from './ticket.js';
 
 const LATE_MS = 90000; // an unanswered order is late; the alert escalates then, too
 const REASONS = ['sold_out', 'too_busy', 'closing', 'other'];
-const OVER = ['picked_up', 'delivering', 'completed', 'cancelled', 'rejected'];
+const OVER = ['picked_up', 'closed', 'cancelled', 'rejected']; // see agent/orders/lifecycle.py
 const UNDONE = ['failed', 'expired', 'in_doubt', 'held'];
-
-/** Where an order stands: the back end's word where it is further than what was done here. */
-export function stage({ order, stage: here }) {
-  if (['cancelled', 'completed', 'delivering'].includes(order.status)) return order.status;
-  if (order.status === 'ready' && ['received', 'accepted'].includes(here)) return 'ready';
-  if (order.status === 'preparing' && here === 'received') return 'accepted';
-  return here;
-}
 
 /** The number by which people know an order. */
 export function number(order) {
@@ -44,7 +36,7 @@ function chip(style, text, picture) {
 }
 
 function timer(entry, now) {
-  const at = stage(entry);
+  const at = entry.stage;
   const { order, received } = entry;
   const due = order.due_at || null;
   const watch = (text, lateText, late) => el('p', {
@@ -129,7 +121,7 @@ function buttons(entry, app) {
     'aria-label': t('order.' + verb) + ' ' + n,
     onclick,
   }, t('order.' + verb));
-  const at = stage(entry);
+  const at = entry.stage;
   if (at === 'received') {
     return el('div', { class: 'answer' }, button('accept', 'go', act('accept')), button('reject', 'stop', reject));
   }
@@ -167,7 +159,7 @@ function content(order) {
 
 function card(entry, now, app) {
   const { order } = entry;
-  const at = stage(entry);
+  const at = entry.stage;
   const label = t('alerts.for', { n: number(order) });
   const jobs = el('ul', { class: 'jobs' }, ...entry.jobs.map((one) => job(one, app)));
   if (OVER.includes(at)) {

@@ -44,11 +44,11 @@ function offline(link, now) {
   ].filter(Boolean).join(' ');
 }
 
-export function render(strip, state) {
+/** `aloud` hears only what is the matter: counts that go up every second would drown it. */
+export function render(strip, aloud, state) {
   const all = lines(state);
-  const text = JSON.stringify(all);
-  if (strip.said === text) return; // a live region must not repeat itself
-  strip.said = text;
+  const heads = all.map((line) => line.head).join('. ');
+  if (aloud.textContent !== heads) aloud.textContent = heads;
   strip.className = 'strip ' + STYLES[all[0].level];
   fill(strip, ...all.map((line) => el(
     'p',

@@ -6,69 +6,67 @@ import { el, fill, said } from './dom.js';
 import { t } from './i18n.js';
 
 const BASE64 = /^[A-Za-z0-9+/]+=*$/;
+const WIDE = /([\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6])/;
+const SVG = 'http://www.w3.org/2000/svg';
 
-/**
- * The elements of a ticket, in their order:
- * {kind: 'text', text, bold, underline, invert, width, height, align}  - runs; '\n' ends a line
- * {kind: 'image', data: base64 PNG, align}   {kind: 'qr', data, align}
- * {kind: 'feed', lines}                      {kind: 'cut'}
- */
+/** The elements of drivers/printer/elements.py; a QR code is drawn where its `modules` are given. */
 export function paper(elements, width) {
   const sheet = el('div', { class: 'paper ' + (width === 58 ? 'mm58' : 'mm80') });
-  let line = null;
-  const begin = (align) => {
-    line = el('div', { class: 'row ' + (['center', 'right'].includes(align) ? align : 'left') });
-    sheet.append(line);
-  };
   for (const element of elements) {
-    if (element.kind === 'text') {
-      element.text.split('\n').forEach((part, n) => {
-        if (n > 0) line = null;
-        if (part === '' && n > 0 && n === element.text.split('\n').length - 1) return;
-        if (!line) begin(element.align);
-        line.append(run(part, element));
-      });
-    } else {
-      if (line) line = null;
-      const block = BLOCKS[element.kind];
-      if (block) {
-        begin(element.align || 'center');
-        line.append(block(element));
-        line = null;
-      }
-    }
+    const draw = BLOCKS[element.type];
+    const align = element.align || (element.type === 'qr' ? 'center' : 'left');
+    if (draw) sheet.append(el('div', { class: 'row ' + align }, ...draw(element)));
   }
   return sheet;
 }
 
 const BLOCKS = {
-  image: (element) => (BASE64.test(element.data)
-    ? el('img', { src: 'data:image/png;base64,' + element.data, alt: t('ticket.image') })
-    : el('span', { class: 'code' }, t('ticket.image'))),
-  qr: (element) => el('span', { class: 'code' }, t('ticket.qr'), el('br'), said(String(element.data))),
-  feed: (element) => {
+  text: (line) => line.runs.map(run),
+  qr: (code) => [code.modules ? dots(code.modules, code.size || 6) : box(t('ticket.qr'), code.text)],
+  image: (picture) => [BASE64.test(picture.png)
+    ? el('img', { src: 'data:image/png;base64,' + picture.png, alt: t('ticket.image'), width: picture.width / 2 })
+    : box(t('ticket.image'), '')],
+  feed: ({ lines }) => {
     const space = el('span', { class: 'feed' });
-    space.style.height = 1.35 * Math.min(element.lines || 1, 12) + 'em';
-    return space;
+    space.style.height = 1.35 * Math.min(lines === undefined ? 1 : lines, 8) + 'em';
+    return [space];
   },
-  cut: () => el('span', { class: 'cut' }),
+  cut: () => [el('span', { class: 'cut' })],
 };
 
-function run(text, { bold, underline, invert, width, height }) {
-  const marks = [bold && 'bold', underline && 'underline', invert && 'invert'].filter(Boolean);
-  const node = el('span', { class: 'run ' + marks.join(' ') }, text || '\u00a0');
-  const wide = within(width);
-  const tall = within(height);
+function box(title, text) {
+  return el('span', { class: 'code' }, title, el('br'), said(text));
+}
+
+/** `modules`: rows of '0' and '1'; `size`: printer dots a module, of which two are one pixel. */
+function dots(modules, size) {
+  const n = modules.length;
+  const picture = document.createElementNS(SVG, 'svg');
+  picture.setAttribute('viewBox', '0 0 ' + n + ' ' + n);
+  picture.setAttribute('width', n * size / 2);
+  picture.setAttribute('height', n * size / 2);
+  picture.setAttribute('role', 'img');
+  picture.setAttribute('aria-label', t('ticket.qr'));
+  const path = document.createElementNS(SVG, 'path');
+  const squares = modules.map((row, y) => Array.from(row, (dot, x) => (dot === '1' ? 'M' + x + ' ' + y + 'h1v1h-1z' : '')));
+  path.setAttribute('d', squares.map((row) => row.join('')).join(''));
+  picture.append(path);
+  return picture;
+}
+
+/** A run in one style; wide characters take two columns whatever font the browser has. */
+function run({ text, bold, inverse, width, height }) {
+  const parts = text.split(WIDE).filter(Boolean);
+  const node = el('span', { class: 'run' + (bold ? ' bold' : '') + (inverse ? ' inverse' : '') },
+    ...parts.map((part) => (WIDE.test(part) ? el('span', { class: 'wide-char' }, part) : part)));
+  const wide = width || 1;
+  const tall = height || 1;
   if (wide > 1 || tall > 1) {
     node.style.fontSize = wide + 'em';
     node.style.lineHeight = String(1.35 * tall / wide);
     node.style.transform = 'scaleY(' + tall / wide + ')';
   }
   return node;
-}
-
-function within(size) {
-  return Math.min(8, Math.max(1, size || 1));
 }
 
 /** Ask for the ticket of a job and show it. */

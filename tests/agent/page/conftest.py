@@ -1,4 +1,4 @@
-"""An agent without a shop behind it: it answers what the page asks and remembers what it is told."""
+"""An agent without a shop behind it: it answers the page and remembers what it was told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import copy
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -16,6 +16,8 @@ from agent.core.clock import SystemClock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.page.server import PageService
+from drivers.printer.elements import Align, Cut, Element, Feed, Qr, Run, Text
+from tests.support import wait
 
 NOW = 1_790_000_000_000
 
@@ -46,17 +48,20 @@ def order(n: int, **fields: Any) -> dict[str, Any]:
     return {"order": document, "stage": "received", "received": NOW + n, "jobs": [job]}
 
 
-TICKET: list[dict[str, Any]] = [
-    {"kind": "text", "text": "#12\n", "bold": True, "width": 2, "height": 2, "align": "center"},
-    {"kind": "text", "text": "美团外卖  MEITUAN\n", "align": "center"},
-    {"kind": "text", "text": "-" * 48 + "\n"},
-    {"kind": "text", "text": "宫保鸡丁 Kung Pao chicken           ", "bold": True},
-    {"kind": "text", "text": "x2     ¥46.50\n"},
-    {"kind": "text", "text": "  少辣 / no peanuts <b>really</b>\n"},
-    {"kind": "text", "text": " POSSIBLE DUPLICATE \n", "invert": True, "align": "center"},
-    {"kind": "feed", "lines": 1},
-    {"kind": "qr", "data": "https://example.com/o/12"},
-    {"kind": "cut"},
+def _line(*runs: Run, align: Align = "left") -> Text:
+    return Text(runs, align)
+
+
+TICKET: list[Element] = [
+    _line(Run("#12", bold=True, width=2, height=2), align="center"),
+    _line(Run("美团外卖  MEITUAN"), align="center"),
+    _line(Run("-" * 48)),
+    _line(Run("宫保鸡丁 Kung Pao chicken", bold=True), Run(" x2" + " " * 14 + "46.50")),
+    _line(Run("  少辣 / no peanuts <b>really</b>")),
+    _line(Run(" POSSIBLE DUPLICATE ", inverse=True, height=2), align="center"),
+    Feed(1),
+    Qr("https://example.com/o/12"),
+    Cut(),
 ]
 
 
@@ -136,7 +141,7 @@ class FakeAgent:
 
     def _ticket_preview(self, job_id: str) -> dict[str, Any]:
         del job_id
-        return {"elements": TICKET, "width_mm": 80}
+        return {"elements": list(TICKET), "width_mm": 80}
 
     def _shop_set(self, status: str) -> None:
         self.status["shop_status"] = status
@@ -145,9 +150,9 @@ class FakeAgent:
 class Served:
     """A page service in a loop of its own thread, so that blocking clients can be used."""
 
-    def __init__(self, clock: Any = None) -> None:
+    def __init__(self) -> None:
         self.agent = FakeAgent()
-        clock = clock or SystemClock()
+        clock = SystemClock()
         self.health = Health(clock)
         self.service = PageService(
             listen="127.0.0.1:0",
@@ -162,9 +167,9 @@ class Served:
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run)
 
-    def __enter__(self) -> Served:
+    def __enter__(self) -> Self:
         self._thread.start()
-        wait_for(lambda: self.service.url is not None)
+        wait(lambda: self.service.url or self.failure, "the page listens")
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -179,7 +184,7 @@ class Served:
                 await self._task
             except asyncio.CancelledError:
                 pass
-            except BaseException as error:  # kept for the test to look at
+            except BaseException as error:  # noqa: BLE001 - kept for the test to look at
                 self.failure = error
 
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -208,16 +213,6 @@ class Served:
         self._loop.call_soon_threadsafe(run)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """A condition with a deadline; the event is only what one waits on between two looks."""
-    pause = threading.Event()
-    for _ in range(int(seconds / 0.01)):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it did not happen in time")
-
-
 @pytest.fixture
 def served() -> Iterator[Served]:
     with Served() as page:
@@ -228,8 +223,3 @@ def served() -> Iterator[Served]:
 @pytest.fixture
 def new_order() -> Callable[..., dict[str, Any]]:
     return order
-
-
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    return wait_for

@@ -1,0 +1,357 @@
+"""The page in a real browser, over a fake agent. Screenshots are left in out/ for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+OUT = Path(__file__).parents[3] / "out"
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIZES = {"phone": (390, 844), "tablet": (800, 1280), "desktop": (1280, 800)}
+HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
+
+# Texts whose contrast with the colour behind them is below WCAG AA (4.5, or 3 for large text).
+POOR_CONTRAST = """() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (c) => c.slice(0, 3).map((v) => v / 255)
+    .map((v) => v <= 0.03928 ? v / 12.92 : Math.pow((v + 0.055) / 1.055, 2.4))
+    .reduce((sum, v, n) => sum + v * [0.2126, 0.7152, 0.0722][n], 0);
+  const behind = (node) => {
+    for (let at = node; at; at = at.parentElement) {
+      const c = rgb(getComputedStyle(at).backgroundColor);
+      if (c.length < 4 || c[3] > 0) return c;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const node of document.querySelectorAll('body *')) {
+    const own = Array.from(node.childNodes).some((c) => c.nodeType === 3 && c.data.trim());
+    if (!own || !node.offsetParent) continue;
+    const style = getComputedStyle(node);
+    const [a, b] = [light(rgb(style.color)), light(behind(node))].sort((x, y) => y - x);
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < (parseFloat(style.fontSize) >= 24 ? 3 : 4.5)) {
+      poor.push(node.textContent + ': ' + ratio.toFixed(2));
+    }
+  }
+  return poor;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("no chromium")
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield chromium
+        chromium.close()
+
+
+class Opened:
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.errors: list[str] = []
+
+    def __call__(self, served: Any, size: str = "desktop", locale: str = "en-US") -> Page:
+        width, height = SIZES[size]
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height}, locale=locale, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        page.goto(served.url)
+        expect(page.locator("#site")).not_to_be_empty()
+        return page
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Opened]:
+    pages = Opened(browser)
+    yield pages
+    for context in browser.contexts:
+        context.close()
+    assert pages.errors == []
+
+
+def arrive(served: Any, *entries: dict[str, Any]) -> None:
+    served.tell(lambda agent: agent.orders.extend(entries))
+
+
+def alert(alert_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "alert_id": alert_id,
+        "cause": "new_order",
+        "state": "sounding",
+        "order_id": None,
+        "raised": 1_790_000_000_000,
+        **fields,
+    }
+
+
+def test_an_order_appears_by_itself_and_is_accepted(served, opened, new_order):
+    page = opened(served)
+    expect(page.locator("#orders")).to_contain_text("No orders yet")
+    served.agent.status["alerts"] = [alert("a", order_id="o-12")]
+    arrive(served, new_order(12))
+    card = page.locator(".order")
+    expect(card).to_contain_text("宫保鸡丁")
+    expect(card).to_contain_text("46.50")
+    expect(page.locator("#news")).to_contain_text("New order 12")
+    expect(page).to_have_title("(1) Orders · shop-021")
+    expect(page.locator(".alert")).to_contain_text("Order 12")
+    for name in ("accept", "reject"):
+        assert card.locator(f"[data-act={name}]").bounding_box()["height"] >= 64
+    card.locator("[data-act=accept]").click()
+    expect(card.locator(".chip").first).to_have_text("Preparing")
+    expect(page.locator(".alert")).to_have_count(0)
+    expect(page.locator("#toast")).to_contain_text("Order 12 accepted")
+    assert served.agent.told("order.accept") == [{"order_id": "o-12"}]
+
+
+def test_what_a_stranger_wrote_stays_text(served, opened, new_order):
+    fields = dict.fromkeys(("platform", "day_seq", "note", "pickup_code", "currency"), HOSTILE)
+    item = {"name": HOSTILE, "note": HOSTILE, "options": [{"name": HOSTILE}]}
+    entry = new_order(1, items=[item], allergens=[HOSTILE], courier={"name": HOSTILE}, **fields)
+    entry["jobs"][0].update(station=HOSTILE, state=HOSTILE)
+    arrive(served, entry)
+    served.agent.status.update(site=HOSTILE, alerts=[alert("a", cause=HOSTILE)])
+    served.agent.status["printers"] = [
+        {"name": HOSTILE, "state": HOSTILE, "fault": HOSTILE, "waiting": 1}
+    ]
+    served.agent.status["health"] = [
+        {"code": "x", "severity": "warning", "text": HOSTILE, "since": 1_790_000_000_000}
+    ]
+    page = opened(served)
+    for place in (".what", ".option", ".remark", ".printer", ".alert", "#strip", "#site"):
+        expect(page.locator(place).first).to_contain_text(HOSTILE)
+    page.locator(f'[data-act="preview-{entry["jobs"][0]["job_id"]}"]').click()
+    expect(page.locator(".paper")).to_contain_text("<b>really</b>")
+    assert page.locator("img").count() == 0
+    assert "owned" not in page.title().replace(HOSTILE, "")
+
+
+def test_the_language_follows_the_browser_and_can_be_switched(served, opened, new_order):
+    arrive(served, new_order(1))
+    page = opened(served, locale="zh-CN")
+    expect(page.locator("[data-act=accept]")).to_have_text("接单")
+    page.locator("#language").click()
+    expect(page.locator("[data-act=accept]")).to_have_text("Accept")
+    assert page.locator("html").get_attribute("lang") == "en"
+    page.reload()
+    expect(page.locator("[data-act=accept]")).to_have_text("Accept")
+
+
+def test_both_languages_say_the_same_things(served, opened):
+    page = opened(served)
+    en, zh = page.evaluate(
+        """async () => {
+          const { STRINGS } = await import('/i18n.js');
+          const slots = (text) => (text.match(/\\{\\w+\\}/g) || []).sort().join();
+          return [STRINGS.en, STRINGS.zh].map((words) => Object.keys(words).sort()
+            .map((key) => [key, slots(words[key])]));
+        }"""
+    )
+    assert en == zh
+
+
+def test_the_keyboard_is_enough_and_keeps_its_place(served, opened, new_order):
+    arrive(served, new_order(1), new_order(2))
+    page = opened(served)
+    expect(page.locator(".order")).to_have_count(2)
+    accept = page.locator("[data-key=o-2] [data-act=accept]")
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if accept.evaluate("node => node === document.activeElement"):
+            break
+    assert accept.evaluate("node => getComputedStyle(node).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    ready = page.locator("[data-key=o-2] [data-act=ready]")
+    expect(ready).to_be_focused()
+    arrive(served, new_order(3))
+    expect(page.locator(".order")).to_have_count(3)
+    expect(ready).to_be_focused()
+
+
+def test_a_rejection_asks_why_and_escape_leaves_it(served, opened, new_order):
+    arrive(served, new_order(1))
+    page = opened(served)
+    reject = page.locator("[data-act=reject]")
+    reject.click()
+    expect(page.locator("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_be_hidden()
+    expect(reject).to_be_focused()
+    reject.click()
+    page.get_by_role("button", name="Sold out").click()
+    expect(page.locator(".order .chip").first).to_have_text("Rejected")
+    assert served.agent.told("order.reject") == [{"order_id": "o-1", "reason": "sold_out"}]
+
+
+def test_a_ticket_is_shown_and_printed_again(served, opened, new_order):
+    arrive(served, new_order(1))
+    page = opened(served)
+    page.locator("[data-act=preview-j-1]").click()
+    rule = page.locator(".paper .row", has_text="-" * 48)
+    assert rule.bounding_box()["height"] < 30, "48 columns fit on a line"
+    page.get_by_role("button", name="Close", exact=True).click()
+    page.locator("[data-act=reprint-j-1]").click()
+    expect(page.locator("#toast")).to_contain_text("printed again")
+    assert served.agent.told("printer.reprint") == [{"job_id": "j-1"}]
+
+
+def test_a_printer_says_what_to_do_and_what_becomes_of_waiting_tickets(served, opened):
+    kitchen = {"name": "kitchen", "state": "down", "fault": "paper_out", "waiting": 6}
+    served.agent.status["printers"] = [kitchen]
+    page = opened(served)
+    printer = page.locator(".printer")
+    expect(printer).to_contain_text("insert a new roll")
+    expect(printer.locator(".resume")).to_have_count(0)
+    served.tell(lambda _: kitchen.update(state="held", fault=None))
+    expect(printer).to_contain_text("6 tickets wait")
+    printer.get_by_role("button", name="Print none").click()
+    page.get_by_role("button", name="Go back").click()
+    assert served.agent.told("printer.resume") == []
+    printer.get_by_role("button", name="Only the latest").click()
+    expect(printer.locator(".chip")).to_have_text("Ready")
+    assert served.agent.told("printer.resume") == [{"printer": "kitchen", "choice": "latest"}]
+
+
+def test_the_shop_is_switched_and_alerts_are_acknowledged(served, opened):
+    served.agent.status["alerts"] = [alert("a"), alert("b", cause="printer", state="escalated")]
+    page = opened(served)
+    page.locator("#shop .busy").click()
+    expect(page.locator("#shop .busy")).to_have_attribute("aria-pressed", "true")
+    page.locator("[data-act=ack-a]").click()
+    expect(page.locator(".alert")).to_have_count(1)
+    expect(page.locator("[data-act=ack-b]")).to_be_focused()
+    expect(page.locator(".alert")).to_contain_text("nobody has answered yet")
+    assert served.agent.told("shop.set") == [{"status": "busy"}]
+    assert served.agent.told("alert.ack") == [{"alert_id": "a"}]
+
+
+def test_an_outage_is_said_in_words(served, opened):
+    page = opened(served)
+    strip = page.locator("#strip")
+    expect(strip).to_contain_text("All is well")
+    backlog = {"critical": 4, "state": 1, "telemetry": 60}
+    served.tell(lambda agent: agent.status["link"].update(up=False, backlog=backlog))
+    expect(strip).to_contain_text("Orders saved, will send")
+    expect(strip).to_contain_text("4 of orders")
+
+
+def test_a_page_without_its_agent_says_so_and_comes_back(served, opened, new_order):
+    arrive(served, new_order(1))
+    page = opened(served)
+    expect(page.locator(".order")).to_have_count(1)
+    page.context.set_offline(True)
+    page.locator("[data-act=accept]").click()
+    expect(page.locator("#toast")).to_contain_text("did not answer")
+    expect(page.locator("#strip")).to_contain_text("lost the device")
+    page.context.set_offline(False)
+    arrive(served, new_order(2))
+    expect(page.locator(".order")).to_have_count(2)
+    expect(page.locator("#strip")).to_contain_text("All is well")
+    opened.errors.clear()  # the browser reports each failed request
+
+
+def test_a_refused_command_gives_the_agents_reason(served, opened, new_order):
+    arrive(served, new_order(1))
+    page = opened(served)
+    accept = page.locator("[data-act=accept]")
+    expect(accept).to_be_visible()
+    served.agent.orders = []
+    accept.click()
+    expect(page.locator("#toast")).to_contain_text("there is no order o-1")
+    expect(page.locator(".order")).to_have_count(0)
+    opened.errors.clear()
+
+
+def test_orders_come_in_pages_of_15_and_waiting_ones_below_are_counted(served, opened, new_order):
+    entries = [new_order(n) for n in range(40)]
+    for entry in entries[5:]:
+        entry["stage"] = "closed"
+    served.agent.orders = entries
+    served.agent.status["waiting"] = 5
+    page = opened(served)
+    expect(page.locator(".order")).to_have_count(15)
+    expect(page.locator("#more")).to_contain_text("5 waiting orders are further down")
+    more = page.get_by_role("button", name="Show 15 older")
+    more.click()
+    expect(page.locator(".order")).to_have_count(30)
+    more.click()
+    expect(page.locator(".order")).to_have_count(40)
+    expect(more).to_have_count(0)
+    expect(page.locator(".hidden-waiting")).to_have_count(0)
+
+
+def test_money_is_shown_in_the_currencys_own_units(served, opened):
+    page = opened(served)
+    shown = page.evaluate(
+        """async () => {
+          const { money } = await import('/format.js');
+          return [[4650, 'USD'], [4650, 'JPY'], [4650, 'KWD'], [4650], [-5, 'USD'], [1, '<b>']]
+            .map((given) => money(...given));
+        }"""
+    )
+    assert shown == ["$46.50", "¥4,650", "KWD\xa04.650", "46.50", "-$0.05", "0.01 <b>"]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_it_fits_the_screen_and_is_readable(served, opened, new_order, size):
+    long = new_order(3, items=[{"name": "x" * 200, "note": "辣" * 120}], note="n" * 300)
+    late = new_order(2, allergens=["peanut"], due_at=1_790_000_000_000)
+    late["stage"] = "accepted"
+    over = new_order(1)
+    over["stage"] = "cancelled"
+    served.agent.orders = [over, late, long]
+    served.agent.status.update(
+        alerts=[alert("a"), alert("b", state="escalated")],
+        health=[{"code": "x", "severity": "critical", "text": "disk full", "since": 1}],
+        printers=[
+            {"name": "kitchen", "state": "held", "fault": None, "waiting": 6},
+            {"name": "bar", "state": "down", "fault": "paper_out", "waiting": 0},
+        ],
+    )
+    served.agent.status["link"]["up"] = False
+    page = opened(served, size, "zh-CN")
+    expect(page.locator(".order")).to_have_count(3)
+    OUT.mkdir(exist_ok=True)
+    page.screenshot(path=OUT / f"page-{size}.png", full_page=True)
+    root = "document.documentElement."
+    assert page.evaluate(root + "scrollWidth") <= page.evaluate(root + "clientWidth")
+    assert page.evaluate(POOR_CONTRAST) == []
+
+
+def test_the_pages_files_use_no_markup_from_strings_and_nothing_newer_than_es2017():
+    forbidden = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
+    newer = (
+        "?.",
+        "??",
+        "replaceChildren",
+        ".flat(",
+        "catch {",
+        "{ ...",
+        ".finally(",
+        "structuredClone",
+    )
+    folder = Path(__file__).parents[3] / "agent" / "page" / "static"
+    for file in folder.glob("*.js"):
+        text = file.read_text(encoding="utf-8")
+        assert [word for word in forbidden + newer if word in text] == [], file.name
