@@ -28,6 +28,7 @@ class Cable:
         self._rate = bytes_per_s
         self._server: asyncio.Server | None = None
         self._ends: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
@@ -43,6 +44,9 @@ class Cable:
         assert self._server is not None
         self._server.close()
         self.cut()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut(self) -> None:
         """Break what is connected, at once and in the middle of whatever is passing."""
@@ -54,6 +58,9 @@ class Cable:
         self.is_cut = False
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
         self._ends.add(writer)
         try:
             if not self.is_cut:
@@ -61,6 +68,7 @@ class Cable:
         except OSError:
             pass  # a broken connection is what a cable is for
         finally:
+            self._tasks.discard(task)
             self._ends.discard(writer)
             writer.transport.abort()
 

@@ -78,7 +78,7 @@ class Device:
 
     async def _once(self) -> None:
         command = [sys.executable, "-m", "agent", "run", "--config", str(self.config)]
-        for setting in (f"store.path={str(self.store)!r}", *self.settings):
+        for setting in (f'store.path="{self.store}"', *self.settings):
             command += ["--set", setting]
         with self.log.open("ab") as log:
             process = await asyncio.create_subprocess_exec(

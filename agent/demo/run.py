@@ -90,7 +90,7 @@ async def _stage(options: Options, folder: Path, clock: Clock) -> AsyncIterator[
         extra = {"shop": town.shop_settings(slow.port), "rider": ride.settings()}
         devices = {
             role: Device(
-                id=town.DEVICES[role],
+                id=town.device_id(role),
                 role=role,
                 config=town.FOLDER / f"{role}.toml",
                 folder=folder,

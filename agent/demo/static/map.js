@@ -68,7 +68,7 @@ export class Town {
     pen.setTransform(this.sharp, 0, 0, this.sharp, 0, 0);
     pen.fillStyle = "#eef0ec";
     pen.fillRect(0, 0, this.w, this.h);
-    const colours = { water: "#c5dff0", park: "#d3e8cb", block: "#e2e3dd", square: "#f3ead6" };
+    const colours = { water: "#c5dff0", park: "#d3e8cb", house: "#dfe0d9", square: "#f3ead6" };
     for (const area of this.town.areas) {
       this.path(pen, area.points, true);
       pen.fillStyle = colours[area.kind];
@@ -116,8 +116,8 @@ export class Town {
     pen.setTransform(this.sharp, 0, 0, this.sharp, 0, 0);
     this.paintFences(pen);
     this.paintTrail(pen);
-    this.paintBeacons(pen);
     this.paintShop(pen);
+    this.paintBeacons(pen);
     this.paintRider(pen);
   }
 
@@ -136,8 +136,9 @@ export class Town {
       pen.setLineDash([]);
       pen.fillStyle = "#0a7869";
       pen.font = "600 11px system-ui, sans-serif";
-      pen.textAlign = "center";
-      pen.fillText(fence.radius_m + " m", x, y - fence.radius_m * this.scale - 8);
+      pen.textAlign = "left";
+      const edge = fence.radius_m * this.scale * Math.SQRT1_2 + 5;
+      pen.fillText(fence.radius_m + " m", x + edge, y - edge);
     }
   }
 
@@ -168,7 +169,7 @@ export class Town {
   paintBeacons(pen) {
     const beat = (performance.now() / 1600) % 1;
     for (const beacon of this.town.beacons) {
-      const [x, y] = this.pixel(beacon.at[0], beacon.at[1]);
+      const [x, y] = this.at(beacon.lat, beacon.lon);
       const heard = this.seen && this.seen.places.includes(beacon.place);
       if (heard) {
         pen.beginPath();
@@ -187,12 +188,12 @@ export class Town {
       pen.fillStyle = heard ? "#5b34ab" : "#8f7fb8";
       pen.font = "600 10px system-ui, sans-serif";
       pen.textAlign = "left";
-      pen.fillText(beacon.label, x + 9, y + 1);
+      if (beacon.floor) pen.fillText(beacon.floor, x + 9, y + 1);
     }
   }
 
   paintShop(pen) {
-    const [x, y] = this.at(this.town.shop.lat, this.town.shop.lon);
+    const [x, y] = this.pixel(this.town.shop.at[0], this.town.shop.at[1]);
     pen.fillStyle = "#0f9d8a";
     pen.beginPath();
     pen.moveTo(x - 13, y - 13); pen.lineTo(x + 13, y - 13); pen.lineTo(x + 13, y + 13); pen.lineTo(x - 13, y + 13);
