@@ -61,7 +61,6 @@ def order(n: int, rng: random.Random, now_ms: int) -> Order:
         platform=PLATFORMS[lang],
         day_seq=n,
         kind="delivery",
-        due_at=now_ms + 35 * 60_000,
         fees=[Amount(("配送费", "Delivery")[lang], DELIVERY_FEE)],
         total=goods + DELIVERY_FEE,
         currency="CNY",

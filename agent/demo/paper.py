@@ -19,22 +19,18 @@ class Tickets:
     """Pieces of paper by order."""
 
     pieces: int = 0
-    strange: int = 0  # pieces on which no order of ours stands
-    flagged: int = 0  # pieces beyond an order's first that say POSSIBLE DUPLICATE
+    flagged: int = 0  # tickets beyond an order's first that say POSSIBLE DUPLICATE
     unflagged: int = 0  # ... that do not: somebody cooks twice
-    _orders: dict[str, int] = field(default_factory=dict)
+    _orders: set[str] = field(default_factory=set)
 
     def add(self, paper: Paper) -> None:
         text = paper.plain
-        found = set(ORDER.findall(text))
         self.pieces += 1
-        self.strange += not found
-        for order_id in found:
-            seen = self._orders.get(order_id, 0)
-            self._orders[order_id] = seen + 1
-            if seen:
+        for order_id in ORDER.findall(text):  # once a ticket, at its foot
+            if order_id in self._orders:
                 self.flagged += BANNER in text
                 self.unflagged += BANNER not in text
+            self._orders.add(order_id)
 
     def has(self, order_id: str) -> bool:
         return order_id in self._orders

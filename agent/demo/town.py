@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from drivers.gps import simulated
+from drivers.beacons import simulated as radio
+from drivers.gps import simulated as receiver
 
 _PACKAGE = Path(__file__).parents[1]
 # In an installed wheel the configuration lies inside the package, in a checkout beside it.
@@ -19,6 +20,7 @@ FOLDER = next(
     if folder.is_dir()
 )
 
+_PLACES = FOLDER / "places.toml"
 BLOCK_MARGIN_M = 9.0
 LOT_M = 26.0
 
@@ -29,7 +31,8 @@ class Ride:
     def __init__(self, started_at: float) -> None:
         self._track = str(FOLDER / "ride.csv")
         self._started_at = started_at
-        self._truth = simulated.truth(simulated.Settings(track=self._track, started_at=started_at))
+        ride = receiver.Settings(track=self._track, started_at=started_at)
+        self._truth = receiver.truth(ride)
 
     def truth(self, wall: float) -> tuple[float, float]:
         """Latitude and longitude at unix second `wall`."""
@@ -38,12 +41,16 @@ class Ride:
 
     def settings(self) -> list[str]:
         """For --set."""
-        ride = f'{{track = "{self._track}", started_at = {self._started_at}}}'
         return [
-            f'position.simulated.track="{self._track}"',
-            f"position.simulated.started_at={self._started_at}",
-            f"beacons.simulated.ride={ride}",
-            f'beacons.places="{FOLDER / "places.toml"}"',
+            f'beacons.places="{_PLACES}"',
+            *(
+                setting
+                for section in ("position", "beacons")
+                for setting in (
+                    f'{section}.simulated.track="{self._track}"',
+                    f"{section}.simulated.started_at={self._started_at}",
+                )
+            ),
         ]
 
 
@@ -67,34 +74,33 @@ def device_id(role: str) -> str:
 
 def drawn() -> dict[str, Any]:
     """What the map shows; metres are east and north of `origin`."""
-    rider = config("rider")
     town: dict[str, Any] = msgspec.json.decode((FOLDER / "town.json").read_bytes())
-    town["fences"] = rider["fence"]
-    town["beacons"] = _beacons(rider)
+    town["fences"] = config("rider")["fence"]
+    town["beacons"] = _beacons()
     town["areas"] += _houses(town.pop("blocks"))
     return town
 
 
-def _beacons(rider: dict[str, Any]) -> list[dict[str, Any]]:
-    """Where the simulated senders hang, by the place that the rider's agent knows them as."""
-    places = tomllib.loads((FOLDER / "places.toml").read_text(encoding="utf-8"))["place"]
-    known = {
-        beacon.get("address", beacon.get("identity")): place
-        for place in places
-        for beacon in place["beacon"]
-    }
-    found = []
-    for sender in rider["beacons"]["simulated"]["beacons"]:
-        place = known.get(sender["address"]) or known.get(sender.get("identity"))
-        if place is not None:
-            found.append(
+def _beacons() -> list[dict[str, Any]]:
+    """One mark a place, amid its simulated senders."""
+    marks = []
+    for place in _places():
+        known = {beacon.get("address") for beacon in place["beacon"]}
+        ours = [sender for sender in radio.Settings().beacons if sender.address in known]
+        if ours:
+            marks.append(
                 {
-                    "lat": sender["lat"],
-                    "lon": sender["lon"],
+                    "lat": sum(sender.lat for sender in ours) / len(ours),
+                    "lon": sum(sender.lon for sender in ours) / len(ours),
                     "place": place["id"],
                     "floor": place.get("floor"),
                 }
             )
+    return marks
+
+
+def _places() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = tomllib.loads(_PLACES.read_text(encoding="utf-8"))["place"]
     return found
 
 
