@@ -57,16 +57,16 @@ function dots(modules, size) {
 /** A run in one style; wide characters take two columns whatever font the browser has. */
 function run({ text, bold, inverse, width, height }) {
   const parts = text.split(WIDE).filter(Boolean);
-  const node = el('span', { class: 'run' + (bold ? ' bold' : '') + (inverse ? ' inverse' : '') },
+  const words = el('span', { class: 'run' + (bold ? ' bold' : '') + (inverse ? ' inverse' : '') },
     ...parts.map((part) => (WIDE.test(part) ? el('span', { class: 'wide-char' }, part) : part)));
   const wide = width || 1;
-  const tall = height || 1;
-  if (wide > 1 || tall > 1) {
-    node.style.fontSize = wide + 'em';
-    node.style.lineHeight = String(1.35 * tall / wide);
-    node.style.transform = 'scaleY(' + tall / wide + ')';
-  }
-  return node;
+  const stretch = (height || 1) / wide;
+  if (wide === 1 && stretch === 1) return words;
+  words.style.transform = 'scaleY(' + stretch + ')';
+  const room = el('span', { class: 'run' }, words);
+  room.style.fontSize = wide + 'em';
+  room.style.height = 1.35 * stretch + 'em';
+  return room;
 }
 
 /** Ask for the ticket of a job and show it. */
