@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
@@ -13,22 +15,35 @@ from agent.arrival import places as places_file
 from agent.arrival.fusion import Arrivals, Statement
 from agent.arrival.listening import Listening
 from agent.arrival.service import TICK_S, body_of
-from drivers.base import Advert
+from drivers.base import Advert, DriverError
 from drivers.beacons.replay import read_adverts
 
 
-def run_replay(adverts: Path, *, places: Path, out: TextIO) -> Counter[str]:
+def run_replay(adverts: Path, *, places: Path, out: Path) -> Counter[str]:
     """Write one JSON object a line and return what was rejected of the recording, by cause.
 
     Each is an `arrival` body with `t` (when it became so) and `said` (when that was decided), unix
     seconds of the recording, and `floor`: null when the floor is no longer known. Raises
-    ConfigError for PLACES.toml and DriverError for the recording.
+    ConfigError for the places, DriverError for the recording and the file to write.
     """
     policy = Arrivals(places_file.load(places))
     rejected: Counter[str] = Counter()
     said = statements(policy, read_adverts(adverts, rejected))
-    out.writelines(msgspec.json.encode(line(s)).decode() + "\n" for s in said)
+    try:
+        with out.open("wb") as lines:
+            lines.writelines(msgspec.json.encode(line(s)) + b"\n" for s in said)
+    except OSError as error:
+        raise DriverError(f"{out} cannot be written: {error.strerror}") from error
     return rejected
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """`adverts`, `places` and `out` as the command line gives them; the exit status."""
+    rejected = run_replay(arguments.adverts, places=arguments.places, out=arguments.out)
+    if rejected:
+        causes = ", ".join(f"{count} {cause}" for cause, count in sorted(rejected.items()))
+        sys.stderr.write(f"edge-agent: rows of {arguments.adverts} not read: {causes}\n")
+    return 0
 
 
 def statements(policy: Arrivals, adverts: Iterable[Advert]) -> Iterator[Statement]:

@@ -16,11 +16,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from drivers.base import Advert, BeaconScanner, Clock, Driver, DriverError
+from drivers.gps import simulated as gps
 
 FLOOR_LOSS_DB = (0.0, 21.0, 23.0, 26.0)  # medians in a mall; more floors add nothing measurable
 FLOOR_HEIGHT_M = 4.0
@@ -50,6 +51,21 @@ class Sender(Section, frozen=True, kw_only=True):
     interval_s: Positive = 0.1
 
 
+DEMO_BEACONS = tuple(
+    Sender(
+        address=f"C0:21:00:00:00:0{n}",
+        identity=f"ibeacon:7e6985df-4aa3-4bda-bb8b-9f11bf8077a0/21/{n}",
+        lat=lat,
+        lon=lon,
+    )
+    for n, lat, lon in (
+        (1, 31.23042, 121.47370),  # over the counter
+        (2, 31.23039, 121.47373),  # at the door
+        (3, 31.23039, 121.47367),  # at the pick-up shelf
+    )
+)
+
+
 class Fault(Section, frozen=True, kw_only=True):
     """`stall`: silence; `unplug`: the radio is gone. Seconds count from the opening."""
 
@@ -59,10 +75,13 @@ class Fault(Section, frozen=True, kw_only=True):
 
 
 class Settings(Section, frozen=True, kw_only=True):
-    """Without a `ride` the scanner rests at lat, lon."""
+    """Without a `track` the scanner rests at lat, lon. With one it follows the ride that the
+    simulated receiver is on with the same `track`, `started_at` and `loop`."""
 
-    beacons: list[Sender] = []
-    ride: dict[str, Any] | None = None  # the [position.simulated] whose ride the scanner is on
+    beacons: tuple[Sender, ...] = DEMO_BEACONS
+    track: str | None = None  # CSV of t,lat,lon
+    started_at: float = 0.0  # unix s at which the ride began
+    loop: bool = True
     lat: float = 31.2304
     lon: float = 121.4737
     floor: int = 0
@@ -164,12 +183,13 @@ class SimulatedScanner:
 
 
 def _route(settings: Settings) -> Callable[[float], tuple[float, float]]:
-    """Where the rider is: on the simulated receiver's ride, or at rest."""
-    if settings.ride is None:
+    """Where the rider is at a wall time."""
+    if settings.track is None:
         return lambda _wall: (settings.lat, settings.lon)
-    from drivers.gps import simulated
-
-    return simulated.truth(msgspec.convert(settings.ride, simulated.Settings))
+    ride = gps.truth(
+        gps.Settings(track=settings.track, started_at=settings.started_at, loop=settings.loop)
+    )
+    return lambda wall: ride(wall)[:2]
 
 
 @asynccontextmanager
