@@ -1,7 +1,6 @@
-"""The control socket: how the command line reaches a running agent.
+"""The control socket: how the command line and the demo reach a running agent.
 
-A unix socket beside the store, mode 0660: one JSON object a line, `{"do": NAME, "params": {...}}` ->
-`{"ok": true, "result": ...}` or `{"ok": false, "code": ..., "error": ...}`.
+A unix socket beside the store, mode 0660; who may open it may do what staff may do.
 """
 
 from __future__ import annotations
@@ -9,37 +8,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from agent.contract.local import LINE_MAX, NotRunning, Reply, Request, result_of
 from agent.contract.wire import Rejected, decode, encode
 from agent.core.supervisor import Heartbeat
 from drivers.base import DriverError
 
-LINE_MAX = 4 * 1024 * 1024
 CONNECTIONS = 32
 
 Ask = Callable[[str, dict[str, Any], str], Awaitable[Any]]
-
-
-class Request(msgspec.Struct, frozen=True):
-    do: str
-    params: dict[str, Any] = {}
-
-
-class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    ok: bool
-    result: Any = None
-    code: str | None = None
-    error: str | None = None
-
-
-def socket_path(store: Path) -> Path:
-    return store.with_suffix(".sock")
 
 
 class ControlService:
@@ -86,26 +68,8 @@ class ControlService:
             return Reply(ok=False, code="device", error=str(error))
 
 
-class NotRunning(Exception):
-    """No agent listens there."""
-
-
-def ask_now(path: Path, do: str, params: dict[str, Any], *, timeout_s: float = 30.0) -> Any:
-    """One request without an event loop, for the command line; Rejected as the agent said it."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as unix:
-        unix.settimeout(timeout_s)
-        try:
-            unix.connect(str(path))
-            unix.sendall(encode(Request(do, params)) + b"\n")
-            with unix.makefile("rb") as lines:
-                line = lines.readline(LINE_MAX)
-        except (OSError, TimeoutError) as error:
-            raise NotRunning(f"no agent answers at {path} ({error}); is it running?") from error
-    return _result(line, path)
-
-
 async def ask(path: Path, do: str, params: dict[str, Any] | None = None) -> Any:
-    """One request from an event loop."""
+    """One request; raises Rejected as the agent said it, NotRunning where none answers."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=LINE_MAX)
     except OSError as error:
@@ -118,13 +82,4 @@ async def ask(path: Path, do: str, params: dict[str, Any] | None = None) -> Any:
         raise NotRunning(f"the agent at {path} went away ({error})") from error
     finally:
         writer.close()
-    return _result(line, path)
-
-
-def _result(line: bytes, path: Path) -> Any:
-    if not line:
-        raise NotRunning(f"the agent at {path} went away")
-    reply = decode(line, Reply, max_bytes=LINE_MAX)
-    if not reply.ok:
-        raise Rejected(reply.code or "failed", reply.error or "failed")
-    return reply.result
+    return result_of(line, path)

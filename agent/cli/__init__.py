@@ -1,0 +1,46 @@
+"""The command line: a module a group of commands, which imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from agent import __version__
+from agent.cli import common, config, device, queue, replay, run, shop
+from agent.config import EXIT_CONFIG, ConfigError
+from agent.contract.local import NotRunning
+from agent.contract.wire import Rejected
+from drivers.base import DriverError
+
+EXIT_FAILED, EXIT_USAGE = 1, 2
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="edge-agent", description="The edge agent of shop and rider."
+    )
+    top.add_argument("--version", action="version", version=f"edge-agent {__version__}")
+    groups = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (run, device, config, queue, shop, replay):
+        module.add(groups)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit status: 0 done, 1 it failed, 2 wrong usage, 78 bad configuration."""
+    arguments = parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except ConfigError as error:
+        common.complain("the configuration has problems:", *(f"  {p}" for p in error.problems))
+        return EXIT_CONFIG
+    except (Rejected, DriverError, NotRunning) as error:
+        common.complain(str(error))
+        return EXIT_FAILED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe had enough
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return 130
+    return status

@@ -63,7 +63,9 @@ class Database:
         A file that is corrupt or another program's is set aside under a dated name, and said so.
         """
         loop = asyncio.get_running_loop()
-        connection = await loop.run_in_executor(None, self._connect_or_set_aside)
+        connection, trouble = await loop.run_in_executor(None, self._connect_or_set_aside)
+        if trouble is not None:
+            self._health.set("store.set_aside", trouble, severity="critical")
         self._thread = threading.Thread(
             target=self._serve, args=(connection,), name="store", daemon=True
         )
@@ -132,19 +134,21 @@ class Database:
 
     # --- opening ----------------------------------------------------------------------------------
 
-    def _connect_or_set_aside(self) -> sqlite3.Connection:
+    def _connect_or_set_aside(self) -> tuple[sqlite3.Connection, str | None]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{self.path.parent} cannot be made: {error.strerror}") from error
+        trouble = None
         try:
             connection = self._connect()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise StoreError(f"{self.path} cannot be opened: {error}") from error
-            connection = self._set_aside(str(error))
+            trouble = self._set_aside(str(error))
+            connection = self._connect()
         self._fill_reserve()
-        return connection
+        return connection, trouble
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -169,20 +173,17 @@ class Database:
             raise
         return connection
 
-    def _set_aside(self, why: str) -> sqlite3.Connection:
+    def _set_aside(self, why: str) -> str:
         stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%d-%H%M%S")
         aside = self.path.with_name(f"{self.path.name}.{stamp}.aside")
         for suffix in ("", "-wal", "-shm"):
             part = self.path.with_name(self.path.name + suffix)
             if part.exists():
                 part.rename(aside.with_name(aside.name + suffix))
-        self._health.set(
-            "store.set_aside",
+        return (
             f"the database could not be used ({why}); it was set aside as {aside} and a new one "
-            "begun. Nothing was deleted: keep the file and call support.",
-            severity="critical",
+            "begun. Nothing was deleted: keep the file and call support."
         )
-        return self._connect()
 
     def _reserve(self) -> Path:
         return self.path.with_name(self.path.name + ".reserve")

@@ -37,6 +37,7 @@ BLOCK = 1000  # sequence numbers reserved at a time
 TICK_S = 0.25
 FORGET_S = 5.0  # acknowledged rows are deleted by then, with or without new ones
 QUOTA_CHECK_S = 10.0
+QUOTA_CALM = 0.8  # of the quota; below it the condition is over
 MEMORY_ROWS = 20_000  # rows of a stream that may wait in memory while the disk refuses
 SHED_SHARE = 0.1  # of a stream's rows at a time
 SHED_ORDER: tuple[Stream, ...] = ("telemetry", "state")  # orders, prints and SOS are never shed
@@ -225,7 +226,7 @@ class Outbox:
                         await self._database.write(self._forget)
                 if now - last_quota >= QUOTA_CHECK_S:
                     last_quota = now
-                    await self._database.write(self._shed)
+                    self._tell_quota(await self._database.write(self._shed))
             except StoreError as error:
                 self._health.set(
                     "store", f"{error}. Free some space or change the card.", severity="critical"
@@ -279,32 +280,40 @@ class Outbox:
                 tx.execute("UPDATE stream SET acked = ? WHERE name = ?", (upto, name))
                 stream.forgotten = upto
 
-    def _shed(self, tx: sqlite3.Connection) -> None:
-        for name in SHED_ORDER:
-            if _used_bytes(tx) <= self._max_bytes:
-                self._health.clear("store.full")
-                return
-            (count, first) = tx.execute(f"SELECT count(*), min(seq) FROM {name}").fetchone()  # noqa: S608
-            if count > 1:
-                self._evict(tx, name, first, max(2, int(count * SHED_SHARE)))
-                self._health.set(
-                    "store.full",
-                    f"more than {self._max_bytes >> 20} MB wait to be sent; the oldest {name} "
-                    "events are given up, orders are kept. Restore the network.",
-                )
-                return
-        self._health.set(
-            "store.full",
-            f"orders and prints alone fill more than {self._max_bytes >> 20} MB. "
-            "Restore the network.",
-            severity="critical",
-        )
+    def _shed(self, tx: sqlite3.Connection) -> tuple[int, Stream | None]:
+        """Bytes in use, and the stream whose oldest events were given up for it."""
+        used = _used_bytes(tx)
+        if used > self._max_bytes:
+            for name in SHED_ORDER:
+                (count,) = tx.execute(f"SELECT count(*) FROM {name}").fetchone()  # noqa: S608 - ours
+                if count > 1:
+                    self._evict(tx, name, max(2, int(count * SHED_SHARE)))
+                    return used, name
+        return used, None
 
-    def _evict(self, tx: sqlite3.Connection, name: Stream, first: int, count: int) -> None:
+    def _tell_quota(self, outcome: tuple[int, Stream | None]) -> None:
+        used, shed = outcome
+        limit = f"more than {self._max_bytes >> 20} MB"
+        if shed is not None:
+            self._health.set(
+                "store.full",
+                f"{limit} wait to be sent; the oldest {shed} events are given up, orders are kept. "
+                "Restore the network.",
+            )
+        elif used > self._max_bytes:
+            self._health.set(
+                "store.full",
+                f"orders and prints alone fill {limit}. Restore the network.",
+                severity="critical",
+            )
+        elif used < QUOTA_CALM * self._max_bytes:
+            self._health.clear("store.full")
+
+    def _evict(self, tx: sqlite3.Connection, name: Stream, count: int) -> None:
         """Replace the oldest rows by one gap event, taking in a gap that stands among them."""
         sql = f"SELECT seq, kind, body FROM {name} ORDER BY seq LIMIT ?"  # noqa: S608 - ours
         rows = tx.execute(sql, (count,)).fetchall()
-        last, (_, kind, body) = rows[-1][0], rows[0]
+        last, (first, kind, body) = rows[-1][0], rows[0]
         if kind == Gap.KIND:
             first = msgspec.json.decode(body, type=Gap).first
         tx.execute(f"DELETE FROM {name} WHERE seq <= ?", (last,))  # noqa: S608 - ours

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
@@ -28,6 +28,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from agent.core.clock import Clock
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 CONNECT_S = 10.0  # DNS, TCP and TLS; then again for CONNACK and SUBACK
 BACKOFF_MIN_S = 1.0
@@ -104,47 +105,36 @@ class Link:
         self._on_down = on_down
         self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._session: _Session | None = None
-
-    @property
-    def up(self) -> bool:
-        return self._session is not None
+        self.up = False
 
     async def run(self) -> None:
         """Until cancelled; says good-bye then, without the will."""
         limit = BACKOFF_MIN_S
         while True:
             will = await self._settings.will() if self._settings.will else None
-            session = _Session(self._settings, will, self._on_message)
-            reason = await self._connect(session)
-            if reason is None:
+            # Known before it is up: with the CONNACK the broker may deliver what waited.
+            self._session = session = _Session(self._settings, will, self._on_message)
+            try:
+                connected = await session.connect()
+                await session.subscribe()
                 limit = BACKOFF_MIN_S
-                self._session = session
-                try:
-                    self._on_up(session.connected)
-                    reason = await session.serve()
-                finally:
-                    self._session = None
-                    session.close()
-            else:
+                self.up = True
+                self._on_up(connected)
+                reason = await session.serve()
+            except TimeoutError:
+                reason = f"{self._settings.url} did not answer within {CONNECT_S:.0f} s"
+            except (OSError, ValueError) as error:
+                reason = f"{self._settings.url} cannot be reached: {error}"
+            except _Refused as error:
+                reason = f"{self._settings.url} refused: {error}"
+            finally:
+                self.up = False
+                self._session = None
                 session.close()
             self._on_down(reason)
             # Full jitter, so that a fleet does not come back in one wave.
             await self._clock.sleep(self._random.uniform(0.1, limit))
             limit = min(limit * 2, self._settings.retry_max_s)
-
-    async def _connect(self, session: _Session) -> str | None:
-        try:
-            await session.open()
-        except TimeoutError:
-            return f"{self._settings.url} did not answer within {CONNECT_S:.0f} s"
-        except (OSError, ValueError) as error:
-            return f"{self._settings.url} cannot be reached: {error}"
-        except _Refused as error:
-            return f"{self._settings.url} refused: {error}"
-        except BaseException:
-            session.close()
-            raise
-        return None
 
     def reset(self, reason: str) -> None:
         """End this connection and make a new one, so that the broker sends again."""
@@ -167,7 +157,7 @@ class Link:
 
         Raises LinkDown; a message whose `on_ack` was not called before `on_down` is unconfirmed.
         """
-        if self._session is None:
+        if self._session is None or not self._session.accepted:
             raise LinkDown
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         if expiry_s is not None:
@@ -203,7 +193,8 @@ class _Session:
         self._suback: asyncio.Future[None] = self._loop.create_future()
         self._fd = -1
         self._writing = False
-        self.connected = Connected(session_present=False, receive_maximum=65535, max_packet=None)
+        self._in_callback = False
+        self.accepted = False  # by the broker
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
@@ -224,8 +215,8 @@ class _Session:
         if will is not None:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
 
-    async def open(self) -> None:
-        """Connect and subscribe; raises OSError, TimeoutError or _Refused."""
+    async def connect(self) -> Connected:
+        """Raises OSError, TimeoutError or _Refused."""
         settings = self._settings
         url = urlsplit(settings.url)
         if url.scheme == "mqtts":
@@ -245,15 +236,22 @@ class _Session:
         await self._loop.run_in_executor(None, connect)
         self._attach()
         async with asyncio.timeout(CONNECT_S):
-            self.connected = await self._first(self._connack)
-            if settings.subscriptions:
-                options = SubscribeOptions(qos=1)
-                self._client.subscribe([(topic, options) for topic in settings.subscriptions])
-                self._flush()
-                await self._first(self._suback)
+            return await self._first(self._connack)
+
+    async def subscribe(self) -> None:
+        if not self._settings.subscriptions:
+            return
+        options = SubscribeOptions(qos=1)
+        self._client.subscribe([(topic, options) for topic in self._settings.subscriptions])
+        self._flush()
+        async with asyncio.timeout(CONNECT_S):
+            await self._first(self._suback)
 
     async def serve(self) -> str:
-        """Until the connection ends; the reason. Cancelled: a good-bye first."""
+        """Until the connection ends; the reason. Cancelled: a good-bye first.
+
+        What a callback of the owner raised comes out here.
+        """
         try:
             while not self._ended.done():
                 await asyncio.wait([self._ended], timeout=1.0)
@@ -286,14 +284,14 @@ class _Session:
         self._flush()
 
     def close(self) -> None:
-        self._detach()
+        self.end("closed")
         sock = self._client.socket()
         if sock is not None:
             sock.close()
-        self.end("closed")
 
-    async def _first(self, wanted: asyncio.Future[Any]) -> Any:
-        await asyncio.wait([wanted, self._ended], return_when=asyncio.FIRST_COMPLETED)
+    async def _first(self, wanted: asyncio.Future[T]) -> T:
+        either: list[asyncio.Future[Any]] = [wanted, self._ended]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if wanted.done():
             return wanted.result()
         raise _Refused(self._ended.result())
@@ -316,14 +314,26 @@ class _Session:
 
     def _readable(self) -> None:
         while (sock := self._client.socket()) is not None:
-            self._client.loop_read()
+            self._in_callback = True
+            try:
+                self._client.loop_read()
+            except Exception as error:  # noqa: BLE001 - not swallowed: serve() raises it
+                self._fail(error)
+                return
+            finally:
+                self._in_callback = False
             # TLS keeps what it has unpacked to itself; the loop would not call again for it.
             if not (isinstance(sock, ssl.SSLSocket) and sock.fileno() >= 0 and sock.pending()):
                 break
         self._flush()
 
     def _flush(self) -> None:
-        """Write what paho has queued, now or when the socket takes more."""
+        """Write what paho has queued, now or when the socket takes more.
+
+        Not from within paho's own callbacks: a write that fails there waits for a lock for ever.
+        """
+        if self._in_callback:
+            return  # _readable() flushes afterwards
         if self._client.want_write() and self._client.socket() is not None:
             self._client.loop_write()
         if self._fd < 0:
@@ -348,6 +358,7 @@ class _Session:
         if reason.is_failure:
             self.end(str(reason))
         elif not self._connack.done():
+            self.accepted = True
             self._connack.set_result(
                 Connected(
                     session_present=flags.session_present,
@@ -415,6 +426,11 @@ class _Session:
         on_ack = self._acks.pop(mid, None)
         if on_ack is not None:
             on_ack(reason.value)
+
+    def _fail(self, error: Exception) -> None:
+        self._detach()
+        if not self._ended.done():
+            self._ended.set_exception(error)
 
     def end(self, reason: str) -> None:
         self._detach()

@@ -1,0 +1,101 @@
+"""What the groups of commands share: the options, the configuration, the running agent, output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent import config
+from agent.contract.local import LINE_MAX, NotRunning, Request, result_of, socket_path
+from agent.contract.wire import encode
+
+DEFAULT_CONFIG = "/etc/edge-agent/config.toml"
+Groups = Any  # argparse's own type for it is private
+
+
+def command(
+    groups: Groups, name: str, help_: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """A command with the options that every command has."""
+    added: argparse.ArgumentParser = groups.add_parser(name, help=help_, description=help_)
+    added.add_argument("--config", default=DEFAULT_CONFIG, metavar="F", help="configuration file")
+    added.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting"
+    )
+    added.set_defaults(run=run)
+    return added
+
+
+def group(groups: Groups, name: str, help_: str) -> Groups:
+    """A command that only has sub-commands."""
+    added = groups.add_parser(name, help=help_, description=help_)
+    return added.add_subparsers(dest="subcommand", required=True, metavar="COMMAND")
+
+
+def reading(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    added.add_argument("--json", action="store_true", help="as JSON, for programs")
+    return added
+
+
+def load(arguments: argparse.Namespace) -> config.Loaded:
+    path = Path(arguments.config)
+    return config.load(path, environment=config.environment(), overrides=arguments.set)
+
+
+def ask(arguments: argparse.Namespace, do: str, timeout_s: float = 90.0, **params: Any) -> Any:
+    """One request to the running agent; raises NotRunning, or Rejected as the agent said it."""
+    path = socket_path(Path(load(arguments).config.store.path))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as unix:
+        unix.settimeout(timeout_s)
+        try:
+            unix.connect(str(path))
+            unix.sendall(encode(Request(do, params)) + b"\n")
+            with unix.makefile("rb") as lines:
+                line = lines.readline(LINE_MAX)
+        except OSError as error:
+            raise NotRunning(
+                f"no agent answers at {path} ({error}); is it running with this configuration?"
+            ) from error
+    return result_of(line, path)
+
+
+def show(arguments: argparse.Namespace, value: Any, text: Callable[[Any], str]) -> int:
+    """Print as JSON or as text; exit status 0."""
+    if arguments.json:
+        print(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2))
+    else:
+        print(text(value))
+    return 0
+
+
+def plain(text: object) -> str:
+    """A stranger's text without terminal escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
+
+
+def table(rows: list[list[object]], header: list[str]) -> str:
+    """Columns of plain text."""
+    cells = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(len(line[n]) for line in [header, *cells]) for n in range(len(header))]
+    lines = [header, *cells]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def complain(*lines: str) -> None:
+    for line in lines:
+        print(f"edge-agent: {line}" if not line.startswith("  ") else line, file=sys.stderr)
+
+
+def is_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"

@@ -1,0 +1,104 @@
+"""`queue`: what waits on the disk. Reads the database beside a running agent; changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agent.cli import common
+from agent.contract.events import STREAMS
+from drivers.base import DriverError
+
+TABLES = (*STREAMS, "orders", "jobs", "alerts", "commands", "poison")
+
+
+def add(groups: common.Groups) -> None:
+    sub = common.group(groups, "queue", "What waits on this device.")
+    common.reading(common.command(sub, "stats", "How much of what, and how old.", _stats))
+    listed = common.command(sub, "list", "The rows of a table.", _list)
+    common.reading(listed).add_argument("table", choices=TABLES)
+    listed.add_argument("--limit", type=int, default=20)
+    export = common.command(sub, "export", "All rows of a table, as NDJSON or CSV.", _export)
+    export.add_argument("table", choices=TABLES)
+    export.add_argument("--csv", action="store_true")
+    export.add_argument("--out", metavar="FILE", help="default: standard output")
+
+
+def _open(arguments: argparse.Namespace) -> Any:
+    import sqlite3
+
+    from sqlite_utils import Database
+
+    path = Path(common.load(arguments).config.store.path)
+    if not path.exists():
+        raise DriverError(f"there is no database at {path}; has the agent run?")
+    return Database(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+
+
+def _rows(database: Any, table: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
+    for row in database[table].rows_where(order_by=database[table].pks[0], limit=limit):
+        yield {key: _readable(value) for key, value in row.items()}
+
+
+def _readable(value: Any) -> Any:
+    """JSON columns as what they say, other bytes as text that cannot hurt."""
+    if not isinstance(value, bytes):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value.decode("utf-8", "backslashreplace")
+
+
+def _stats(arguments: argparse.Namespace) -> int:
+    database = _open(arguments)
+    stats: dict[str, dict[str, Any]] = {}
+    for table in TABLES:
+        stats[table] = {"rows": database[table].count}
+        if table in STREAMS:
+            sql = f"SELECT min(seq) AS first, max(seq) AS last, min(t) AS oldest_t FROM {table}"  # noqa: S608
+            stats[table] |= next(iter(database.query(sql)))
+
+    def text(stats: dict[str, dict[str, Any]]) -> str:
+        rows: list[list[object]] = [
+            [name, s["rows"], s.get("first") or "", s.get("last") or ""]
+            for name, s in stats.items()
+        ]
+        return common.table(rows, ["TABLE", "ROWS", "FIRST", "LAST"])
+
+    return common.show(arguments, stats, text)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    rows = list(_rows(_open(arguments), arguments.table, arguments.limit))
+
+    def text(rows: list[dict[str, Any]]) -> str:
+        if not rows:
+            return f"nothing in {arguments.table}"
+        return common.table([list(row.values()) for row in rows], list(rows[0]))
+
+    return common.show(arguments, rows, text)
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    rows = _rows(_open(arguments), arguments.table)
+    out = Path(arguments.out).open("w", encoding="utf-8") if arguments.out else sys.stdout  # noqa: SIM115
+    try:
+        if arguments.csv:
+            writer = csv.writer(out)
+            for n, row in enumerate(rows):
+                if n == 0:
+                    writer.writerow(row)
+                writer.writerow(row.values())
+        else:
+            for row in rows:
+                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    finally:
+        if out is not sys.stdout:
+            out.close()
+    return 0

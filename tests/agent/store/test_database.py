@@ -1,0 +1,140 @@
+"""The store: transactions of many callers, files that cannot be used, a disk that is full."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from agent.core.clock import ManualClock
+from agent.core.health import Health
+from agent.store.database import Database, StoreError
+
+META = "INSERT INTO meta VALUES (?, ?)"
+
+
+def run(path: Path, story: Callable[[Database, Health], Awaitable[None]]) -> None:
+    async def tell() -> None:
+        clock = ManualClock()
+        health = Health(clock)
+        database = Database(path, clock, health)
+        await database.open()
+        try:
+            await story(database, health)
+        finally:
+            await database.close()
+
+    asyncio.run(tell())
+
+
+def test_callers_that_share_a_commit_fail_alone(tmp_path: Path) -> None:
+    async def story(database: Database, _health: Health) -> None:
+        def bad(tx: sqlite3.Connection) -> None:
+            tx.execute(META, ("bad", "x"))
+            raise ValueError("no")
+
+        outcomes = await asyncio.gather(
+            database.write(lambda tx: tx.execute(META, ("a", "1"))),
+            database.write(bad),
+            database.write(lambda tx: tx.execute(META, ("b", "2"))),
+            return_exceptions=True,
+        )
+        assert isinstance(outcomes[1], ValueError)
+        keys = await database.read(lambda c: c.execute("SELECT key FROM meta").fetchall())
+        assert keys == [("a",), ("b",)]
+
+    run(tmp_path / "a.db", story)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to be read" * 50])
+def test_a_file_that_is_no_database_is_set_aside_and_said_so(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "agent.db"
+    path.write_bytes(content)
+
+    async def story(database: Database, health: Health) -> None:
+        await database.write(lambda tx: tx.execute(META, ("a", "1")))
+        (aside,) = tmp_path.glob("agent.db.*.aside")
+        assert aside.read_bytes() == content
+        assert [c.code for c in health.conditions()] == ["store.set_aside"]
+
+    run(path, story)
+
+
+def test_another_programs_database_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE theirs (x)")
+    other.close()
+
+    async def story(_database: Database, health: Health) -> None:
+        (aside,) = tmp_path.glob("agent.db.*.aside")
+        with sqlite3.connect(aside) as kept:
+            assert kept.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
+        kept.close()
+        assert [c.code for c in health.conditions()] == ["store.set_aside"]
+
+    run(path, story)
+
+
+def test_a_damaged_database_is_set_aside(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+
+    async def fill(database: Database, _health: Health) -> None:
+        def many(tx: sqlite3.Connection) -> None:
+            tx.executemany(META, [(f"k{n}", "v" * 200) for n in range(2000)])
+
+        await database.write(many)
+
+    run(path, fill)
+    data = bytearray(path.read_bytes())
+    data[8192:60000] = b"\xa5" * (60000 - 8192)
+    path.write_bytes(data)
+
+    async def story(database: Database, health: Health) -> None:
+        assert list(tmp_path.glob("agent.db.*.aside"))
+        assert [c.code for c in health.conditions()] == ["store.set_aside"]
+        await database.write(lambda tx: tx.execute(META, ("a", "1")))
+
+    run(path, story)
+
+
+def test_a_full_disk_is_a_store_error_and_the_reserve_makes_room(tmp_path: Path) -> None:
+    path = tmp_path / "agent.db"
+
+    async def story(database: Database, _health: Health) -> None:
+        def large(tx: sqlite3.Connection) -> None:
+            tx.executemany(META, [(f"k{n}", "v" * 1000) for n in range(5000)])
+
+        old = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * 1024, old[1]))
+        try:
+            with pytest.raises(StoreError, match="cannot be written"):
+                await database.write(large)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, old)
+            signal.signal(signal.SIGXFSZ, handler)
+        await database.write(lambda tx: tx.execute(META, ("after", "1")))
+        keys = await database.read(lambda c: c.execute("SELECT key FROM meta").fetchall())
+        assert keys == [("after",)]
+
+    run(path, story)
+
+
+def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    async def story() -> None:
+        clock = ManualClock()
+        database = Database(tmp_path / "file" / "x" / "agent.db", clock, Health(clock))
+        with pytest.raises(StoreError):
+            await database.open()
+
+    asyncio.run(story())

@@ -1,0 +1,67 @@
+"""The window in flight."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.contract.events import STREAMS
+from agent.uplink.window import BATCH_MAX, BATCH_MIN, PACKETS_MAX, PACKETS_MIN, Window
+
+OK = (0,)
+
+
+def test_the_window_grows_while_pubacks_are_quick_and_halves_when_they_are_late() -> None:
+    window = Window(receive_maximum=100)
+    for _ in range(40):
+        window.acked(window.sent("telemetry", 1, t=0.0, batch=True), 0, t=0.1)
+    assert (window.batch_bytes, window.packets) == (BATCH_MAX, PACKETS_MAX)
+    for _ in range(9):
+        window.acked(window.sent("telemetry", 1, t=0.0, batch=True), 0, t=1.0)
+    assert (window.batch_bytes, window.packets) == (BATCH_MIN, PACKETS_MIN)
+
+
+def test_one_place_is_kept_for_what_is_urgent() -> None:
+    window = Window(receive_maximum=3)
+    window.sent("telemetry", 1, 0.0, batch=False)
+    window.sent("telemetry", 2, 0.0, batch=False)
+    assert not window.room("telemetry", batch=False)
+    assert window.room("critical", batch=False)
+
+
+def test_only_an_unbroken_run_counts() -> None:
+    window = Window(receive_maximum=10)
+    first, second, third = (window.sent("state", n, 0.0, batch=False) for n in (1, 2, 3))
+    window.acked(second, 0, 0.1)
+    assert window.take("state", OK) == (None, None)
+    window.acked(first, 0, 0.1)
+    assert window.take("state", OK) == (2, None)
+    window.acked(third, 0x97, 0.1)
+    assert window.take("state", OK) == (None, 0x97)
+
+
+def test_what_was_forgotten_still_counts_for_the_broker() -> None:
+    window = Window(receive_maximum=2)
+    old = window.sent("state", 1, 0.0, batch=False)
+    window.forget("state")
+    assert not window.room("state", batch=False)
+    window.acked(old, 0, 0.1)
+    assert window.take("state", OK) == (None, None)
+    assert window.room("state", batch=False)
+
+
+@given(
+    st.integers(1, 40),
+    st.lists(st.tuples(st.sampled_from(STREAMS), st.booleans(), st.integers(0, 3)), max_size=60),
+)
+def test_never_more_in_flight_than_the_broker_takes(
+    maximum: int, steps: list[tuple[str, bool, int]]
+) -> None:
+    window = Window(receive_maximum=maximum)
+    flying: list[int] = []
+    for n, (stream, batch, acks) in enumerate(steps):
+        if window.room(stream, batch=batch):
+            flying.append(window.sent(stream, n, float(n), batch=batch))
+        assert len(flying) <= maximum
+        for _ in range(min(acks, len(flying))):
+            window.acked(flying.pop(0), 0, n + 0.5)
