@@ -33,6 +33,7 @@ TYPES = {
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
+    "wav": "audio/wav",
 }
 
 
@@ -45,10 +46,7 @@ class Page:
         self._town = town
         self._clock = clock
         self._port = port
-        self._files = {
-            entry.name: entry.read_bytes()
-            for entry in (resources.files("agent.demo") / "static").iterdir()
-        }
+        self._files = _load_files()
         self._hosts: frozenset[str] = frozenset()
         self._connections = self._streams = 0
 
@@ -175,3 +173,16 @@ class Page:
             stage.kill(params["role"])
         else:
             raise Rejected("unknown", "there is no such button")
+
+
+def _load_files() -> dict[str, bytes]:
+    """The page's files and, as `zh-new_order.wav`, the prompts of the shop's loudspeaker."""
+    static = resources.files("agent.demo") / "static"
+    files = {entry.name: entry.read_bytes() for entry in static.iterdir()}
+    prompts = resources.files("agent.alerting") / "prompts"
+    for sound in ("chime.wav", "siren.wav"):
+        files[sound] = (prompts / sound).read_bytes()
+    for language in ("zh", "en"):
+        for entry in (prompts / language).iterdir():
+            files[f"{language}-{entry.name}"] = entry.read_bytes()
+    return files

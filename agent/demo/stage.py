@@ -76,6 +76,7 @@ class Stage:
         self.sos_ms: float | None = None
         self.sos_pressed: float | None = None
         self.started = asyncio.Event()
+        self.settled = False  # both outboxes were empty before the agents were stopped
         self.local = {role: Local() for role in devices}
         self._clock = clock
         self._cables = cables
@@ -84,6 +85,7 @@ class Stage:
         self._inside: set[str] = set()
         self._places: set[str] = set()
         self._rush: set[str] = set()
+        self._agents: list[asyncio.Task[None]] = []
         self._rider: dict[str, Any] = {}
         self._late_events: int | None = None  # since the cable came back
         self._dead: set[str] = set()
@@ -101,13 +103,20 @@ class Stage:
         )
 
     async def run(self) -> None:
-        self.printer.listen(self._printer_changed)
+        self.printer.listen(self.printer_changed)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run(), name="back end")
             for role, device in self.devices.items():
-                group.create_task(device.run(), name=device.id)
+                self._agents.append(group.create_task(device.run(), name=device.id))
                 group.create_task(self._poll(role, device), name=f"poll {role}")
             group.create_task(self._sample(), name="truth")
+
+    async def stop_agents(self) -> None:
+        """In order, as systemd would; they deliver what they can. The back end goes on."""
+        self.settled = self.drained()
+        for agent in self._agents:
+            agent.cancel()
+        await asyncio.wait(self._agents)
 
     # --- buttons ----------------------------------------------------------------------------------
 
@@ -188,6 +197,10 @@ class Stage:
             local.up and local.backlog == 0 for local in self.local.values()
         )
 
+    def complete(self) -> bool:
+        """The back end has, or knows the reason of, everything that the agents spoke of."""
+        return all(book.holes() == 0 for _, book in self.backend.ledger.books())
+
     def all_printed(self) -> bool:
         return all(self.tickets.has(order_id) for order_id in self.sent)
 
@@ -210,7 +223,7 @@ class Stage:
             sos_pressed=self.sos_pressed is not None,
             kills=sum(device.kills for device in self.devices.values()),
             cuts=self.cuts,
-            drained=self.drained(),
+            drained=self.settled,
         )
 
     def open_orders(self) -> list[str]:
@@ -259,11 +272,12 @@ class Stage:
 
     # --- what comes in ----------------------------------------------------------------------------
 
-    def _printer_changed(self) -> None:
+    def printer_changed(self) -> None:
+        """Called by the printer at every change; takes the paper that has come out."""
         for paper in self.printer.paper[self.tickets.pieces :]:
-            self._on_paper(paper)
+            self._take_paper(paper)
 
-    def _on_paper(self, paper: Paper) -> None:
+    def _take_paper(self, paper: Paper) -> None:
         self.tickets.add(paper)
         self.feed.add("tickets", picture(paper, self.printer.width_dots))
         for order_id in ORDER.findall(paper.plain):
@@ -299,7 +313,7 @@ class Stage:
                 self.feed.add("trail", point)
             case Fence() as f:
                 (self._inside.add if f.event == "enter" else self._inside.discard)(f.fence)
-                self._note("n_enter" if f.event == "enter" else "n_leave", 100)
+                self._note("n_enter" if f.event == "enter" else "n_leave")
             case Arrival() as a:
                 self._on_arrival(a)
             case OrderEvent(action="rejected"):

@@ -15,6 +15,7 @@ OPEN_MAX = 5  # an unattended page does not fill up
 
 READY_S = 30.0
 DRAIN_S = 60.0  # beyond the story's own time
+LAST_WORDS_S = 5.0  # from the broker to the back end
 LOOK_S = 0.1
 RUSH_A_MINUTE = 100
 BURST = 20
@@ -46,6 +47,8 @@ async def play(stage: Stage, clock: Clock, seconds: float, say: Callable[[str], 
     left = start + seconds + DRAIN_S - clock.monotonic()
     await _until(clock, lambda: stage.drained() and stage.all_printed(), left, None)
     await clock.sleep(2.0)  # a ticket too many would come out now
+    await stage.stop_agents()
+    await _until(clock, stage.complete, LAST_WORDS_S, None)
 
 
 class _Story:

@@ -2,7 +2,7 @@
 
 import { byId, make, two, write } from "./dom.js";
 import { ring } from "./sound.js";
-import { say } from "./words.js";
+import { getLanguage, say } from "./words.js";
 
 const CARDS = 25;
 const orders = new Map(); // id -> newest card data, in the order of arrival
@@ -89,5 +89,5 @@ function showAlert(alerts) {
   if (!alerts.length) return;
   write(byId("alert-title"), say(sos ? "sos_alert" : "ringing"));
   write(byId("alert-text"), sos ? say("sos_text") : say("ring_text", alerts.length));
-  ring(sos ? "sos" : "order");
+  ring(sos ? "sos" : alerts[alerts.length - 1].cause, getLanguage());
 }

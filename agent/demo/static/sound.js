@@ -1,31 +1,38 @@
-// A chime while the shop's alert is ringing; silent until the visitor has pressed a button.
+// What the shop's loudspeaker would say: the agent's own recordings. Silent until the visitor has
+// pressed a button, because browsers want it so.
 
+const PAUSE_S = 2.5;
+const clips = new Map(); // name -> promise of an AudioBuffer, or of null where there is none
 let audio = null;
-let last = 0;
+let free = 0; // on the audio clock: when the last sound and its pause are over
 
 export function turnOn() {
   const Audio = window.AudioContext || window.webkitAudioContext;
   if (Audio && !audio) audio = new Audio();
 }
 
-function tone(at, hertz, seconds, loud) {
-  const wave = audio.createOscillator();
-  const gain = audio.createGain();
-  wave.type = "sine";
-  wave.frequency.value = hertz;
-  gain.gain.setValueAtTime(0.0001, at);
-  gain.gain.exponentialRampToValueAtTime(loud, at + 0.015);
-  gain.gain.exponentialRampToValueAtTime(0.0001, at + seconds);
-  wave.connect(gain);
-  gain.connect(audio.destination);
-  wave.start(at);
-  wave.stop(at + seconds + 0.05);
+function load(name) {
+  if (!clips.has(name)) {
+    clips.set(name, fetch("/" + name + ".wav")
+      .then((answer) => (answer.ok ? answer.arrayBuffer() : Promise.reject(new Error(name))))
+      .then((bytes) => audio.decodeAudioData(bytes))
+      .catch(() => null));
+  }
+  return clips.get(name);
 }
 
-export function ring(kind) {
-  if (!audio || performance.now() - last < 2600) return;
-  last = performance.now();
-  const now = audio.currentTime;
-  const notes = kind === "sos" ? [880, 660, 880, 660] : [659, 784, 1047];
-  notes.forEach((hertz, n) => tone(now + n * 0.17, hertz, 0.5, kind === "sos" ? 0.22 : 0.14));
+export function ring(cause, language) {
+  if (!audio || audio.currentTime < free) return;
+  free = Infinity; // until it is known how long it takes
+  Promise.all([load(cause === "sos" ? "siren" : "chime"), load(language + "-" + cause)]).then((sounds) => {
+    let at = audio.currentTime + 0.05;
+    for (const sound of sounds.filter(Boolean)) {
+      const player = audio.createBufferSource();
+      player.buffer = sound;
+      player.connect(audio.destination);
+      player.start(at);
+      at += sound.duration;
+    }
+    free = at + PAUSE_S;
+  });
 }
