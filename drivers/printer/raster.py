@@ -7,7 +7,6 @@ one. Fonts are asked in turn; a character that none has is drawn as a box and to
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +42,10 @@ def find_fonts(first: str | None = None) -> list[Path]:
 class Rasterizer:
     """Draws lines for one width of paper; loads Pillow and fonts when the first line comes."""
 
-    def __init__(self, width_dots: int, fonts: Sequence[Path]) -> None:
+    def __init__(self, width_dots: int, font: str | None = None) -> None:
         self._width = width_dots
-        self._paths = fonts
+        self._font_name = font
+        self._paths: list[Path] | None = None
         self._fonts: dict[tuple[Path, int], Any] = {}
         self._choice: dict[str, Path | None] = {}
         self.missing: set[str] = set()
@@ -105,6 +105,8 @@ class Rasterizer:
         return cell
 
     def _font_of(self, ch: str) -> Path | None:
+        if self._paths is None:
+            self._paths = find_fonts(self._font_name)
         if ch not in self._choice:
             self._choice[ch] = next((p for p in self._paths if self._has(p, ch)), None)
         return self._choice[ch]

@@ -1,0 +1,327 @@
+"""What the rest of the agent asks of printing: jobs for an order, reprints, previews, rerouting."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from datetime import tzinfo
+from functools import partial
+from typing import Literal
+
+import msgspec
+
+from agent.contract.events import Audit
+from agent.contract.orders import Order
+from agent.contract.wire import Rejected
+from agent.core.clock import Clock
+from agent.core.recorder import Recorder
+from agent.core.supervisor import Heartbeat
+from agent.printing import jobs
+from agent.printing.jobs import ASKED, WAITING, Job
+from agent.printing.layout import Stamp
+from agent.printing.render import Renderer
+from agent.printing.routing import new_job, react
+from agent.printing.service import REROUTE_AFTER_S, PrinterService
+from agent.printing.ticket import Ticket
+from agent.store import jobs as table
+from agent.store.database import Database
+from drivers.printer.elements import Element
+
+TICK_S = 1.0
+KEEP_MS = 7 * 86_400_000  # finished jobs, for reprints
+FORGET_EVERY_S = 3600.0
+
+Choice = Literal["all", "latest", "none"]
+
+
+class JobView(msgspec.Struct, frozen=True):
+    """A job as pages and commands show it."""
+
+    job_id: str
+    order_id: str
+    version: int
+    what: str
+    station: str
+    copy: int
+    printer: str
+    home: str
+    state: str
+    attempt: int
+    evidence: str
+    duplicate: bool
+    created: int
+    changed: int
+    reason: str | None
+
+
+class PrinterView(msgspec.Struct, frozen=True):
+    """`parked` tickets wait for `resume`."""
+
+    name: str
+    fault: str | None
+    failing_s: float
+    waiting: int
+    parked: int
+
+
+class PrintingDesk:
+    """The first printer is where jobs go whose printer is not configured any more."""
+
+    name = "printing"
+
+    def __init__(
+        self,
+        services: Sequence[PrinterService],
+        *,
+        clock: Clock,
+        database: Database,
+        recorder: Recorder,
+        zone: tzinfo | None = None,
+    ) -> None:
+        self._services = {service.config.name: service for service in services}
+        self._printers = [service.config for service in services]
+        self._clock = clock
+        self._database = database
+        self._recorder = recorder
+        self._zone = zone
+
+    # --- for orders -------------------------------------------------------------------------------
+
+    def on_order(
+        self, tx: sqlite3.Connection, order: Order, previous: Order | None, now_ms: int
+    ) -> None:
+        """Insert and cancel the jobs that this version asks for, in the order's transaction.
+
+        Call `wake()` after the commit. The same version again does nothing.
+        """
+        if previous is not None and previous.version >= order.version:
+            return
+        plan = react(order, table.of_order(tx, order.order_id), self._printers, now_ms)
+        for job, reason in plan.cancel:
+            self._cancel(tx, job, reason, now_ms)
+        for job in plan.insert:
+            table.insert(tx, job)
+
+    def wake(self) -> None:
+        """Jobs were committed."""
+        for service in self._services.values():
+            service.wake()
+
+    # --- for people -------------------------------------------------------------------------------
+
+    async def reprint(self, target: str, by: str) -> list[str]:
+        """Print a job, or the last ticket of each pile of an order, once more; the job ids.
+
+        Rejected: unknown_job.
+        """
+
+        def again(tx: sqlite3.Connection) -> list[str]:
+            one = table.get(tx, target)
+            found = [one] if one else _last_of_each(table.of_order(tx, target))
+            if not found:
+                raise Rejected("unknown_job", f"there is no job or order {target}")
+            for job in found:
+                self._again(tx, job)
+            asked = {"jobs": [job.job_id for job in found]}
+            self._recorder.put(tx, Audit(action="reprint", by=by, detail=asked))
+            return [job.job_id for job in found]
+
+        done = await self._database.write(again)
+        self.wake()
+        return done
+
+    async def resume(self, printer: str, choice: Choice, by: str = "page") -> int:
+        """Decide about the parked tickets of a printer; how many will be printed.
+
+        `latest` prints those of the newest order. Rejected: unknown_printer.
+        """
+        self._service(printer)
+
+        def decide(tx: sqlite3.Connection) -> int:
+            parked = table.in_state(tx, printer, "parked")
+            newest = max(parked, key=lambda job: job.created).order_id if parked else ""
+            wanted = [j for j in parked if choice == "all" or j.order_id == newest]
+            wanted = [] if choice == "none" else wanted
+            for job in parked:
+                if job in wanted:
+                    self._again(tx, job)
+                else:
+                    self._cancel(tx, job, f"not printed: {by}", self._now())
+            detail = {"printer": printer, "choice": choice, "printed": len(wanted)}
+            self._recorder.put(tx, Audit(action="resume", by=by, detail=detail))
+            return len(wanted)
+
+        count = await self._database.write(decide)
+        self.wake()
+        return count
+
+    async def test_page(self, printer: str) -> str:
+        """Queue a test page; its job id. Rejected: unknown_printer."""
+        service = self._service(printer)
+        ticket = Ticket(what="test", order_id="test", version=self._now(), day_seq="TEST")
+        job = new_job(ticket, (printer, "", 1), priority=0, now_ms=self._now())
+        await self._database.write(lambda tx: table.insert(tx, job))
+        service.wake()
+        return job.job_id
+
+    async def jobs(self, order_id: str | None = None, limit: int = 100) -> list[JobView]:
+        """Of one order, oldest first; or the newest of all."""
+
+        def read(tx: sqlite3.Connection) -> list[Job]:
+            return table.recent(tx, limit) if order_id is None else table.of_order(tx, order_id)
+
+        return [_view(job) for job in await self._database.read(read)]
+
+    async def preview(self, job_id: str) -> list[Element]:
+        """What the printer will put on paper, read back from the bytes that it will get.
+
+        Rejected: unknown_job.
+        """
+        job = await self._database.read(lambda tx: table.get(tx, job_id))
+        if job is None:
+            raise Rejected("unknown_job", f"there is no job {job_id}")
+        service = self._services.get(job.printer) or self._first()
+        stamp = Stamp(
+            attempt=max(1, job.attempt),
+            doubts=job.doubts,
+            backup_for=None if job.printer == job.home else job.home,
+            now_ms=self._now() if self._clock.quality() != "none" else None,
+            zone=self._zone,
+        )
+        return await asyncio.to_thread(Renderer(service.config).preview, job.ticket, stamp)
+
+    async def printers(self) -> list[PrinterView]:
+        counts = await self._database.read(table.counts)
+        return [
+            PrinterView(
+                name=name,
+                fault=service.fault,
+                failing_s=service.failing_s,
+                waiting=sum(counts.get((name, state), 0) for state in (*WAITING, "sending")),
+                parked=counts.get((name, "parked"), 0),
+            )
+            for name, service in self._services.items()
+        ]
+
+    # --- rerouting --------------------------------------------------------------------------------
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        """Move jobs away from dead printers, and forget old ones."""
+        await self._adopt()
+        forget_at = self._clock.monotonic()
+        while True:
+            for service in self._services.values():
+                if service.failing_s > REROUTE_AFTER_S:
+                    await self._evacuate(service)
+            if self._clock.monotonic() >= forget_at and self._clock.quality() != "none":
+                before = self._now() - KEEP_MS
+                await self._database.write(partial(table.forget, before_ms=before))
+                forget_at += FORGET_EVERY_S
+            await heartbeat.idle(self._clock.sleep(TICK_S))
+
+    async def _evacuate(self, service: PrinterService) -> None:
+        """To the backup where that is well; what was here as a backup goes home if that is."""
+        here = service.config.name
+        backup = service.config.backup
+
+        def target(job: Job) -> str | None:
+            if job.ticket.what == "test":
+                return None
+            there = backup if job.home == here else job.home
+            return there if there in self._services and self._well(there) else None
+
+        def move(tx: sqlite3.Connection) -> set[str]:
+            moved = set()
+            for job in table.waiting(tx, here):
+                there = target(job)
+                if there is not None and self._move(tx, job, there, service.fault or "failing"):
+                    moved.add(there)
+            return moved
+
+        if await self._database.read(lambda tx: any(map(target, table.waiting(tx, here)))):
+            for name in await self._database.write(move):
+                self._services[name].wake()
+
+    async def _adopt(self) -> None:
+        """Jobs of printers that are not configured any more must not be forgotten."""
+
+        def adopt(tx: sqlite3.Connection) -> None:
+            for name in table.printers(tx) - set(self._services):
+                for job in table.in_state(tx, name, "sending"):
+                    doubtful = table.move(tx, job, "in_doubt", self._now(), doubts=job.doubts + 1)
+                    if doubtful:
+                        self._recorder.put(tx, jobs.event(job, "in_doubt", "printer removed"))
+                for job in table.in_state(tx, name, "parked"):
+                    table.move(tx, job, jobs.waiting(job.doubts), self._now())
+                for job in table.waiting(tx, name):
+                    self._move(tx, job, self._first().config.name, "printer removed")
+
+        if self._services:
+            await self._database.write(adopt)
+            self.wake()
+
+    def _move(self, tx: sqlite3.Connection, job: Job, there: str, reason: str) -> bool:
+        kept = ASKED if job.reason == ASKED else reason
+        state = jobs.waiting(job.doubts)
+        moved = table.move(tx, job, state, self._now(), printer=there, reason=kept)
+        if moved:
+            self._recorder.put(tx, jobs.event(moved, "rerouted", reason))
+        return moved is not None
+
+    # --- small things -----------------------------------------------------------------------------
+
+    def _again(self, tx: sqlite3.Connection, job: Job) -> None:
+        """A person wants this job, however old; paper that is out makes it a duplicate."""
+        if job.state in WAITING or job.state == "sending":
+            return
+        out = job.state in ("printed", "sent_unconfirmed")
+        doubts = job.doubts + out
+        table.move(tx, job, jobs.waiting(doubts), self._now(), doubts=doubts, reason=ASKED)
+
+    def _cancel(self, tx: sqlite3.Connection, job: Job, reason: str, now_ms: int) -> None:
+        cancelled = table.move(tx, job, "cancelled", now_ms, reason=reason)
+        if cancelled:
+            self._recorder.put(tx, jobs.event(cancelled, "cancelled"))
+
+    def _well(self, printer: str) -> bool:
+        return self._services[printer].failing_s == 0.0
+
+    def _first(self) -> PrinterService:
+        return next(iter(self._services.values()))
+
+    def _service(self, printer: str) -> PrinterService:
+        if printer not in self._services:
+            raise Rejected("unknown_printer", f"there is no printer {printer}")
+        return self._services[printer]
+
+    def _now(self) -> int:
+        return int(self._clock.wall() * 1000)
+
+
+def _last_of_each(found: Sequence[Job]) -> list[Job]:
+    """The newest ticket of each pile; a cancelled one only where there is no other."""
+    piles: dict[tuple[str, str, int], Job] = {}
+    for job in sorted(found, key=lambda job: (job.state != "cancelled", job.version)):
+        piles[job.slot] = job
+    return list(piles.values())
+
+
+def _view(job: Job) -> JobView:
+    return JobView(
+        job_id=job.job_id,
+        order_id=job.order_id,
+        version=job.version,
+        what=job.ticket.what,
+        station=job.station,
+        copy=job.copy,
+        printer=job.printer,
+        home=job.home,
+        state=job.state,
+        attempt=job.attempt,
+        evidence=job.evidence,
+        duplicate=job.doubts > 0,
+        created=job.created,
+        changed=job.changed,
+        reason=job.reason,
+    )

@@ -1,0 +1,389 @@
+"""One service a printer: takes its jobs from the store and gets them on paper, or says why not.
+
+The order of steps is what makes a ticket come out once or say that it may be a duplicate: `sending`
+is committed before the first byte, `printed` only with the printer's proof. Whatever happens in
+between, a job found in `sending` is in doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any
+
+from agent.config import PrinterConfig, seconds
+from agent.core.clock import Clock
+from agent.core.health import Health
+from agent.core.recorder import Recorder
+from agent.core.supervisor import Heartbeat
+from agent.printing import jobs
+from agent.printing.devices import stays_open
+from agent.printing.jobs import ASKED, MAX_DOUBTS, Job, State, Told
+from agent.printing.layout import Stamp, local
+from agent.printing.render import Renderer
+from agent.store import jobs as table
+from agent.store.database import Database, StoreError
+from drivers.base import DriverError, Evidence, Printer, WriteError
+
+POLL_S = 2.0  # how often an idle printer is looked at
+MUTE_POLL_S = 30.0  # one that says nothing: only whether it is there
+FAULT_POLL_S = 0.5  # how soon a remedied fault is noticed
+BACKOFF_MAX_S = 4.0
+UNREACHABLE_GRACE_S = 3.0  # the shop's till may hold the connection for a moment
+REROUTE_AFTER_S = 8.0
+SILENT_S = 120.0  # then it is written to blindly: better paper without proof than none
+PATIENCE_S = 600.0  # for somebody to bring paper while half a ticket hangs in the printer
+ANSWERED_MS = 30 * 86_400_000
+
+ADVICE = {
+    "paper_out": "out of paper: open the lid and put in a new roll",
+    "cover_open": "the cover is open: close it",
+    "error": "it reports an error: switch it off, look for jammed paper, switch it on",
+    "offline": "it is offline: press its FEED or online button",
+}
+
+OpenPrinter = Callable[[PrinterConfig, Clock], AbstractAsyncContextManager[Printer]]
+OnTrouble = Callable[[str, str | None], None]
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Why nothing is printed."""
+
+    fault: str
+    since: float  # monotonic s
+    since_ms: int | None
+    told: bool = False
+
+
+class PrinterService:
+    """`on_trouble(printer, fault)` hears of each fault, and of its end with None."""
+
+    def __init__(
+        self,
+        config: PrinterConfig,
+        *,
+        open_printer: OpenPrinter,
+        clock: Clock,
+        database: Database,
+        recorder: Recorder,
+        health: Health,
+        on_trouble: OnTrouble | None = None,
+        zone: tzinfo | None = None,
+    ) -> None:
+        self.name = f"printer.{config.name}"
+        self.config = config
+        self._open_printer = open_printer
+        self._clock = clock
+        self._database = database
+        self._recorder = recorder
+        self._health = health
+        self._on_trouble = on_trouble
+        self._zone = zone
+        self._renderer = Renderer(config)
+        self._wake = asyncio.Event()
+        self._stack = AsyncExitStack()
+        self._printer: Printer | None = None
+        self._trouble: Trouble | None = None
+        self._backoff = FAULT_POLL_S
+        self._dirty = False  # a job broke off: resync before the next
+        self._answers = False  # it has answered before: silence is a fault then
+        self._stale_ms = int(seconds(config.stale_after) * 1000)
+        # For how long jobs may have been waiting for the printer; None at the start: nobody knows.
+        self._outage_ms: int | None = None
+
+    @property
+    def fault(self) -> str | None:
+        """Why it does not print, as it was told."""
+        return self._trouble.fault if self._trouble and self._trouble.told else None
+
+    @property
+    def failing_s(self) -> float:
+        """For how long it has not been printing; 0 when it is well."""
+        return self._clock.monotonic() - self._trouble.since if self._trouble else 0.0
+
+    def wake(self) -> None:
+        """There may be something to print."""
+        self._wake.set()
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        await self._recover()
+        try:
+            while True:
+                try:
+                    await self._round(heartbeat)
+                except StoreError:
+                    raise  # the disk's trouble, not the printer's
+                except DriverError as error:
+                    await self._close()
+                    await self._fail("unreachable", str(error))
+                    await heartbeat.idle(self._clock.sleep(self._backoff))
+                    self._backoff = min(self._backoff * 2, BACKOFF_MAX_S)
+        finally:
+            await self._close()
+
+    # --- one step ---------------------------------------------------------------------------------
+
+    async def _round(self, heartbeat: Heartbeat) -> None:
+        """Print the next job, or wait for one."""
+        self._wake.clear()
+        if not await self._read(lambda tx: table.any_waiting(tx, self.config.name)):
+            self._outage_ms = 0  # whoever waits from now on does not wait for lost time
+            await self._idle(heartbeat)
+            return
+        printer = await heartbeat.idle(self._open())
+        if not await self._well(printer):
+            await self._rest(heartbeat, FAULT_POLL_S)
+            return
+        if self._dirty:
+            await heartbeat.idle(printer.resync())
+            self._dirty = False
+        job = await self._write(self._take)
+        if job is not None:
+            await self._print(printer, job, heartbeat)
+
+    async def _idle(self, heartbeat: Heartbeat) -> None:
+        """Keep an eye on the printer until there is something to print."""
+        printer = await heartbeat.idle(self._open())
+        well = await self._well(printer)
+        pause = POLL_S if well else FAULT_POLL_S
+        if stays_open(self.config):
+            await self._rest(heartbeat, pause, printer)
+            return
+        await self._close()
+        await self._rest(heartbeat, pause if self._answers else MUTE_POLL_S)
+
+    async def _rest(
+        self, heartbeat: Heartbeat, seconds_: float, printer: Printer | None = None
+    ) -> None:
+        """Until woken, until the printer says something, or for so long."""
+
+        async def first() -> None:
+            async with asyncio.TaskGroup() as group:
+                waits = {
+                    group.create_task(self._clock.sleep(seconds_)),
+                    group.create_task(self._wake.wait()),
+                }
+                if printer is not None:
+                    waits.add(group.create_task(printer.news()))
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                for wait in waits:
+                    wait.cancel()
+
+        await heartbeat.idle(first())
+
+    async def _print(self, printer: Printer, job: Job, heartbeat: Heartbeat) -> None:
+        """The job is `sending` on the disk; when this returns it is something else."""
+        rendered = await asyncio.to_thread(self._renderer.render, job.ticket, self._stamp(job))
+        try:
+            await heartbeat.idle(printer.write(rendered.data))
+            evidence = await self._proof(printer, heartbeat)
+        except WriteError as error:
+            if error.accepted == 0:
+                await self._settle(job, jobs.waiting(job.doubts), None, attempt=job.attempt - 1)
+                raise
+            await self._doubt(job, str(error))
+            raise
+        except DriverError as error:
+            await self._doubt(job, str(error))
+            raise
+        reason = f"drawn as boxes: {rendered.missing}" if rendered.missing else None
+        proof: dict[str, Any] = {"evidence": evidence.value, "reason": reason}
+        if evidence is Evidence.NONE:
+            await self._settle(job, "sent_unconfirmed", "sent_unconfirmed", **proof)
+        else:
+            await self._settle(job, "printed", "printed", **proof)
+
+    async def _proof(self, printer: Printer, heartbeat: Heartbeat) -> Evidence:
+        """Evidence that the paper is out; waits through a fault that a person can mend."""
+        while True:
+            try:
+                evidence = await heartbeat.idle(printer.barrier())
+            except DriverError:
+                fault = (await heartbeat.idle(printer.status())).fault
+                if fault is None:
+                    raise  # it answers, it has no fault, but the ticket does not end
+                await self._fail(fault)
+                patience = REROUTE_AFTER_S if self.config.backup else PATIENCE_S
+                if self.failing_s > patience:
+                    raise
+                await heartbeat.idle(self._clock.sleep(FAULT_POLL_S))
+            else:
+                self._recovered()
+                return evidence
+
+    # --- the printer ------------------------------------------------------------------------------
+
+    async def _open(self) -> Printer:
+        if self._printer is None:
+            opening = self._open_printer(self.config, self._clock)
+            printer = await self._stack.enter_async_context(opening)
+            self._printer = printer
+            self._judge(printer)
+        return self._printer
+
+    def _judge(self, printer: Printer) -> None:
+        """A printer that used to answer hangs; for good, and it is another one, or half broken."""
+        silent = f"{self.name}.silent"
+        if printer.talks:
+            self._health.clear(silent)
+            self._answers = True
+        elif self._answers:
+            text = f"printer {self.config.name} takes data but does not answer any more"
+            if self.failing_s < SILENT_S:
+                raise DriverError(f"{text}; switch it off and on")
+            self._health.set(silent, f"{text}: tickets are sent without proof; look at its paper")
+            self._answers = False
+
+    async def _close(self) -> None:
+        self._printer = None
+        await self._stack.aclose()
+
+    async def _well(self, printer: Printer) -> bool:
+        """Whether it can print now; tells when that changes."""
+        fault = (await printer.status()).fault
+        if fault is None:
+            self._recovered()
+            return True
+        await self._fail(fault)
+        return False
+
+    # --- trouble ----------------------------------------------------------------------------------
+
+    async def _fail(self, fault: str, detail: str | None = None) -> None:
+        now = self._clock.monotonic()
+        if self._trouble is None:
+            self._trouble = Trouble(fault, now, self._now_ms())
+        trouble = self._trouble
+        news = not trouble.told or trouble.fault != fault
+        trouble.fault = fault
+        if fault == "unreachable" and now - trouble.since < UNREACHABLE_GRACE_S:
+            return
+        trouble.told = True
+        self._health.set(self.name, self._advice(trouble, detail), severity="critical")
+        if news and self._on_trouble:
+            self._on_trouble(self.config.name, fault)
+        if await self._read(self._unheld):
+            await self._write(self._hold)
+
+    def _advice(self, trouble: Trouble, detail: str | None) -> str:
+        since = local(trouble.since_ms, Stamp(zone=self._zone), "%H:%M")
+        what = detail or f"printer {self.config.name}: {ADVICE.get(trouble.fault, trouble.fault)}"
+        return f"{what}. Since {since}; what waits is printed as soon as it is back."
+
+    def _recovered(self) -> None:
+        self._backoff = FAULT_POLL_S
+        trouble, self._trouble = self._trouble, None
+        if trouble is None:
+            return
+        lasted = int((self._clock.monotonic() - trouble.since) * 1000)
+        if self._outage_ms is not None:
+            self._outage_ms = max(self._outage_ms, lasted)
+        if trouble.told:
+            self._health.clear(self.name)
+            if self._on_trouble:
+                self._on_trouble(self.config.name, None)
+
+    # --- in the store's thread --------------------------------------------------------------------
+
+    def _unheld(self, tx: sqlite3.Connection) -> bool:
+        return any(job.state != "held" for job in table.waiting(tx, self.config.name))
+
+    def _hold(self, tx: sqlite3.Connection) -> None:
+        """Say of each waiting job, once, that it waits for the printer."""
+        reason = self._trouble.fault if self._trouble else None
+        for job in table.waiting(tx, self.config.name):
+            if job.state != "held":
+                kept = ASKED if job.reason == ASKED else reason
+                held = table.move(tx, job, "held", self._now(), reason=kept)
+                if held:
+                    self._recorder.put(tx, jobs.event(held, "held", reason))
+
+    def _take(self, tx: sqlite3.Connection) -> Job | None:
+        """The next job that is to be printed, now `sending`; others that are not, set aside."""
+        for job in table.waiting(tx, self.config.name):
+            state, told, reason = self._verdict(job)
+            if state == "sending":
+                return table.move(
+                    tx, job, "sending", self._now(), attempt=job.attempt + 1, evidence="none"
+                )
+            aside = table.move(tx, job, state, self._now(), reason=reason)
+            if aside:
+                self._recorder.put(tx, jobs.event(aside, told))
+        return None
+
+    def _verdict(self, job: Job) -> tuple[State, Told, str | None]:
+        now = self._now()
+        expires = job.ticket.expires_at
+        if job.reason == ASKED:
+            return "sending", "held", None
+        dated = self._clock.quality() != "none"
+        if expires and dated and now > expires and not job.on_paper and job.ticket.what == "order":
+            return "expired", "expired", "the order's time is over"
+        if job.doubts >= MAX_DOUBTS:
+            return "parked", "held", "doubtful"
+        waited = now - job.created
+        if self._outage_ms is not None:
+            waited = min(waited, self._outage_ms)  # a clock that was set does not age jobs
+        if dated and waited > self._stale_ms:
+            return "parked", "held", "stale"
+        return "sending", "held", None
+
+    async def _recover(self) -> None:
+        """What an earlier run left in `sending` is in doubt."""
+
+        def doubt(tx: sqlite3.Connection) -> int:
+            left = table.in_state(tx, self.config.name, "sending")
+            for job in left:
+                self._to_doubt(tx, job, "the agent stopped while it was being sent")
+            return len(left)
+
+        self._dirty = bool(await self._write(doubt))
+        since = self._now() - ANSWERED_MS
+        self._answers = await self._read(lambda tx: table.answered(tx, self.config.name, since))
+
+    async def _doubt(self, job: Job, reason: str) -> None:
+        self._dirty = True
+        await self._write(lambda tx: self._to_doubt(tx, job, reason))
+
+    def _to_doubt(self, tx: sqlite3.Connection, job: Job, reason: str) -> None:
+        doubtful = table.move(
+            tx, job, "in_doubt", self._now(), doubts=job.doubts + 1, reason=reason
+        )
+        if doubtful:
+            self._recorder.put(tx, jobs.event(job, "in_doubt", reason))
+
+    async def _settle(self, job: Job, state: State, told: Told | None, **changes: Any) -> None:
+        def settle(tx: sqlite3.Connection) -> None:
+            done = table.move(tx, job, state, self._now(), **changes)
+            if done and told:
+                self._recorder.put(tx, jobs.event(done, told))
+
+        await self._write(settle)
+
+    # --- small things -----------------------------------------------------------------------------
+
+    def _stamp(self, job: Job) -> Stamp:
+        return Stamp(
+            attempt=job.attempt,
+            doubts=job.doubts,
+            backup_for=None if job.printer == job.home else job.home,
+            now_ms=self._now_ms(),
+            zone=self._zone,
+        )
+
+    def _now(self) -> int:
+        return int(self._clock.wall() * 1000)
+
+    def _now_ms(self) -> int | None:
+        return None if self._clock.quality() == "none" else self._now()
+
+    async def _read(self, run: Callable[[sqlite3.Connection], Any]) -> Any:
+        return await self._database.read(run)
+
+    async def _write(self, run: Callable[[sqlite3.Connection], Any]) -> Any:
+        return await self._database.write(run)
