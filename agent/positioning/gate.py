@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from drivers.base import Fix
 
 AGE_MAX_S = 2.0
+STEP_MIN_S = 0.02  # no receiver is faster than 25 Hz, or this is the same epoch again
 SAME_OFFSET_S = 0.3  # two late fixes that agree so well: the receiver's clock was set
 DRIFT = 1e-4  # s/s that the machine's clock and the receiver's may drift apart, generously
 
@@ -42,7 +43,7 @@ class Gate:
         t = self._taken(fix)
         if fix.t - t > AGE_MAX_S:
             return "late", t
-        return ("repeated" if t <= self._t else None), t
+        return ("repeated" if t < self._t + STEP_MIN_S else None), t
 
     def _taken(self, fix: Fix) -> float:
         """The monotonic second of the epoch: that of the promptest fix so far, plus UTC since."""

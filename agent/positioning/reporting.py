@@ -87,28 +87,22 @@ class Reporting:
 
     profile: Profile
     _told: Report | None = None
-    _moving: bool = False  # as last told
     _seen: Estimate | None = None
     _recent: deque[Estimate] = field(default_factory=lambda: deque(maxlen=64))
 
-    def react(self, estimate: Estimate) -> Report | None:
-        reason = self._reason(estimate)
-        self._remember(estimate)
-        return None if reason is None else self.force(estimate, reason)
+    def react(self, now: Estimate) -> Report | None:
+        reason = self._reason(now)
+        self._remember(now)
+        return None if reason is None else self.force(now, reason)
 
-    def force(self, estimate: Estimate, reason: Reason) -> Report:
-        speed, course = self._lead(estimate)
-        still = course is None or speed < STILL_MS
+    def force(self, now: Estimate, reason: Reason) -> Report:
+        """A message about this estimate, whatever the server believes."""
+        speed, course = self._velocity(now)
+        if reason == "moved":
+            reason = self._kind(speed, course)
         self._told = Report(
-            estimate.t,
-            round(estimate.lat, 7),
-            round(estimate.lon, 7),
-            0.0 if still else round(speed, 2),
-            None if still or course is None else round(course, 1),
-            round(estimate.acc, 1),
-            reason,
+            now.t, round(now.lat, 7), round(now.lon, 7), speed, course, round(now.acc, 1), reason
         )
-        self._moving = estimate.moving
         return self._told
 
     def _reason(self, now: Estimate) -> Reason | None:
@@ -117,15 +111,21 @@ class Reporting:
             return "wake"
         off = distance_m(*told.believed_at(now.t), now.lat, now.lon)
         if off >= self.profile.max_error_m - ROUNDING_M:
-            if now.moving and not self._moving:
-                return "start"
-            turned = told.course is not None and now.course is not None
-            turned = turned and turn_deg(told.course or 0.0, now.course or 0.0) >= TURNED_DEG
-            return "turned" if turned else "moved"
+            return "moved"
         if told.speed > 0 and not now.moving:
             return "stop"
         beat = self.profile.moving_s if now.moving else self.profile.still_s
         return "heartbeat" if 0 < beat <= now.t - told.t + 0.05 else None
+
+    def _kind(self, speed: float, course: float | None) -> Reason:
+        """What is new to the server in a message that its error made necessary."""
+        told = self._told
+        assert told is not None
+        if (told.speed > 0) != (speed > 0):
+            return "start" if speed > 0 else "stop"
+        if told.course is None or course is None or turn_deg(told.course, course) < TURNED_DEG:
+            return "moved"
+        return "turned"
 
     def _remember(self, now: Estimate) -> None:
         recent = self._recent
@@ -133,6 +133,13 @@ class Reporting:
         while len(recent) > 1 and recent[1].t <= now.t - 0.9 * LEAD_S:
             recent.popleft()
         self._seen = now
+
+    def _velocity(self, now: Estimate) -> tuple[float, float | None]:
+        """Speed and course as published."""
+        speed, course = self._lead(now)
+        if course is None or speed < STILL_MS:
+            return 0.0, None
+        return round(speed, 2), round(course, 1) % 360
 
     def _lead(self, now: Estimate) -> tuple[float, float | None]:
         """Speed and course LEAD_S ahead, if the turn and the braking of the last second go on."""

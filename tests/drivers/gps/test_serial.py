@@ -1,0 +1,112 @@
+"""The serial driver over a pty that a thread feeds as a receiver would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from agent.core.clock import SystemClock
+from drivers.base import DriverError, Fix
+from drivers.gps import serial
+from tests.drivers.gps.talker import START, Talker
+from tests.support import until
+
+
+@pytest.fixture
+def talker() -> Iterator[Talker]:
+    talker = Talker()
+    yield talker
+    talker.unplug()
+
+
+async def take(settings: serial.Settings, count: int, into: list[Fix] | None = None) -> list[Fix]:
+    fixes: list[Fix] = [] if into is None else into
+    async with serial.open_receiver(settings, SystemClock()) as receiver:
+        async for fix in receiver.fixes():
+            fixes.append(fix)
+            if len(fixes) == count:
+                break
+    return fixes
+
+
+def test_fixes_come_with_the_second_they_were_received_at(talker: Talker) -> None:
+    fixes = asyncio.run(take(serial.Settings(device=talker.device, baud=115200), 5))
+    whole = fixes[-1]
+    assert whole.lat == pytest.approx(31.0, abs=0.01)
+    assert whole.speed == pytest.approx(5.0, abs=1e-3)
+    assert whole.mode == 3
+    assert whole.utc is not None
+    assert whole.utc > START
+    assert all(a.t < b.t for a, b in pairwise(fixes))
+
+
+def test_the_baud_rate_is_found(talker: Talker) -> None:
+    assert asyncio.run(take(serial.Settings(device=talker.device), 2))
+
+
+def test_a_receiver_that_talks_no_nmea_is_not_taken_for_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serial, "LISTEN_S", 0.3)
+    binary = Talker(say=lambda _: b"\xb5\x62\x01\x07" * 20)
+    with pytest.raises(DriverError, match="no NMEA at 115200, 38400"):
+        asyncio.run(take(serial.Settings(device=binary.device), 1))
+    binary.unplug()
+
+
+def test_a_line_on_which_nothing_comes_is_said_to_be_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(serial, "LISTEN_S", 0.1)
+    mute = Talker(say=lambda _: b"")
+    with pytest.raises(DriverError, match="sends nothing"):
+        asyncio.run(take(serial.Settings(device=mute.device), 1))
+    mute.unplug()
+
+
+async def _after_the_first(talker: Talker, what: str) -> None:
+    settings = serial.Settings(device=talker.device, baud=38400, silence_s=0.6)
+    async with serial.open_receiver(settings, SystemClock()) as receiver:
+        async for _ in receiver.fixes():
+            if what == "silence":
+                talker.silent.set()
+            else:
+                talker.unplug()
+
+
+def test_silence_is_an_error_that_says_what_to_check(talker: Talker) -> None:
+    with pytest.raises(DriverError, match="nothing readable for 1 s; check its power"):
+        asyncio.run(_after_the_first(talker, "silence"))
+
+
+def test_unplugging_is_an_error_that_says_what_to_check(talker: Talker) -> None:
+    with pytest.raises(DriverError, match="is it plugged in"):
+        asyncio.run(_after_the_first(talker, "unplug"))
+
+
+def test_a_device_that_is_not_there_is_an_error() -> None:
+    with pytest.raises(DriverError, match="/dev/nowhere cannot be used"):
+        asyncio.run(take(serial.Settings(device="/dev/nowhere", baud=9600), 1))
+
+
+def test_it_can_be_opened_again_after_it_was_closed(talker: Talker) -> None:
+    settings = serial.Settings(device=talker.device, baud=9600)
+    assert asyncio.run(take(settings, 1))
+    assert asyncio.run(take(settings, 1))
+
+
+def test_cancelling_closes_the_port(talker: Talker) -> None:
+    async def main() -> None:
+        settings = serial.Settings(device=talker.device, baud=9600)
+        fixes: list[Fix] = []
+        task = asyncio.create_task(take(settings, 1000, fixes))
+        await until(lambda: fixes)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert await take(settings, 1)
+
+    asyncio.run(main())
