@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from agent.contract import topics
+from agent.positioning.reporting import PROFILES
 from drivers.catalog import CATALOG
 from drivers.catalog import load as load_driver
 
@@ -163,6 +164,7 @@ def load(
     environment: Mapping[str, str] = {},
     overrides: Sequence[str] = (),
     desired: Mapping[str, Any] | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """The configuration in force, or ConfigError with every problem in it."""
     problems: list[str] = []
@@ -172,6 +174,7 @@ def load(
     def merge(layer: Mapping[str, Any], source: str) -> None:
         _merge(merged, layer, source, origin)
 
+    merge(base or {}, "built in")
     if path is not None:
         merge(_read(path, problems), str(path))
         for extra in sorted((path.parent / "conf.d").glob("*.toml")):
@@ -237,6 +240,12 @@ def _across(config: Config) -> list[str]:
         problems.append("position: a rider needs a [position] section")
     if config.page is not None:
         problems += _listen(config.page.listen)
+    if config.position is not None and config.position.profile not in PROFILES:
+        name, known = config.position.profile, sorted(PROFILES)
+        problems.append(
+            f"position.profile: no profile {name!r}{_hint(name, known)}; there are"
+            f" {', '.join(known)}"
+        )
     sections = {"gps": "position", "beacons": "beacons", "sound": "sound", "panel": "panel"}
     for kind, name in sections.items():
         section = getattr(config, name)
