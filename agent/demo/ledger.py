@@ -8,6 +8,7 @@ was lost with the agent's memory; `issued`, what the device said it had recorded
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ class StreamBook:
     disordered: int = 0  # first arrivals behind a later event of the stream
     explained: int = 0  # numbers that only a gap event accounts for
     given_up: int = 0  # ... of which the device had spoken: real events, lost and said so
+    _said: list[int] = field(default_factory=list)  # each `issued` there was, rising
     _stored: dict[int, int] = field(default_factory=dict)  # seq -> digest of the event
     _ahead: set[int] = field(default_factory=set)  # beyond the first hole; empties as holes fill
 
@@ -51,15 +53,20 @@ class StreamBook:
 
     def explain(self, first: int, last: int) -> None:
         """A gap event says why `first .. last` never arrive; what did arrive stays counted."""
+        # An agent that starts anew speaks of the whole block; what it spoke of before was events.
+        earlier = bisect_left(self._said, last)
+        used = self._said[earlier - 1] if earlier else 0
         for seq in range(max(first, self.stored_upto + 1), last + 1):
             if seq not in self._stored and seq not in self._ahead:
                 self.explained += 1
-                self.given_up += seq <= self.issued
+                self.given_up += seq <= used
                 self._account(seq)
 
     def says(self, *, first_unacked: int, last: int) -> None:
         """The device speaks of its own outbox."""
-        self.issued = max(self.issued, last)
+        if last > self.issued:
+            self.issued = last
+            self._said.append(last)
         self.forgotten = max(self.forgotten, first_unacked - 1)
 
     def holes(self) -> int:

@@ -36,6 +36,7 @@ from drivers.printer.virtual import VirtualPrinter
 
 POLL_S = 0.5
 ASK_S = 5.0
+SOS_HELD_S = 3.0
 SAMPLE_S = 0.2
 CLIENT = "demo-back-end"
 HEARD = tuple(f"{topics.ROOT}/+/{rest}" for rest in ("state", "evt/#", "batch/+"))
@@ -85,6 +86,7 @@ class Stage:
         self._inside: set[str] = set()
         self._places: set[str] = set()
         self._rush: set[str] = set()
+        self._sos = False
         self._agents: list[asyncio.Task[None]] = []
         self._rider: dict[str, Any] = {}
         self._late_events: int | None = None  # since the cable came back
@@ -180,10 +182,12 @@ class Stage:
         await self._ask("shop", "alert.ack")
 
     async def sos(self) -> None:
-        """The rider holds the button for three seconds; those are not waited for here."""
-        self.sos_pressed, self.sos_ms = self._clock.monotonic(), None
-        self._note("n_sos_pressed", mood="bad")
-        await self._ask("rider", "panel.press", button="sos", held_s=3.0)
+        """The rider holds the button for three seconds, which are not waited for here. Held once
+        more, it ends the SOS."""
+        if not self._sos:
+            self.sos_pressed, self.sos_ms = self._clock.monotonic(), None
+            self._note("n_sos_pressed", mood="bad")
+        await self._ask("rider", "panel.press", button="sos", held_s=SOS_HELD_S)
 
     # --- questions --------------------------------------------------------------------------------
 
@@ -326,9 +330,8 @@ class Stage:
                 self.alerts.add(a.alert_id)
                 if a.state == "acknowledged":
                     self.acknowledged.add(a.alert_id)
-            case Sos(state="raised") if self.sos_pressed is not None and self.sos_ms is None:
-                self.sos_ms = (self._clock.monotonic() - self.sos_pressed) * 1000
-                self._note("n_sos", round(self.sos_ms), mood="bad")
+            case Sos() as sos:
+                self._on_sos(sos)
             case _:
                 pass
 
@@ -341,6 +344,14 @@ class Stage:
                 self._note("n_arrived", arrival.place)
         elif arrival.event == "exit":
             self._places.discard(arrival.place)
+
+    def _on_sos(self, sos: Sos) -> None:
+        self._sos = sos.state == "raised"
+        if not self._sos:
+            self._note("n_sos_over", mood="good")
+        elif self.sos_pressed is not None and self.sos_ms is None:
+            self.sos_ms = (self._clock.monotonic() - self.sos_pressed) * 1000
+            self._note("n_sos", round(self.sos_ms), mood="bad")
 
     def _show_card(self, card: dict[str, Any] | None) -> None:
         if card is not None:
@@ -378,6 +389,8 @@ class Stage:
         local.up = True
         local.alerts = [{"cause": alert["cause"]} for alert in status["alerts"]]
         local.backlog = sum(status["link"]["backlog"].values())
+        for stream, state in status["link"]["streams"].items():
+            self.backend.ledger.book(self.devices[role].id, status["epoch"], stream).says(**state)
         if role in self._dead:
             self._dead.discard(role)
             self._note(f"n_back_{role}", mood="good")
@@ -410,6 +423,6 @@ class Stage:
                 "course": newest.course if newest else None,
                 "inside": sorted(self._inside),
                 "places": sorted(self._places),
-                "sos": self.sos_ms is not None,
+                "sos": self._sos,
             }
             await self._clock.sleep(SAMPLE_S)

@@ -42,6 +42,7 @@ def test_events_that_the_device_spoke_of_and_gave_up_are_told_from_numbers_never
     book = StreamBook()
     book.take(1, 1)
     book.says(first_unacked=2, last=3)
+    book.says(first_unacked=2, last=1000)  # started anew: the whole block counts as given out
     book.take(1000, 1000)
     book.explain(2, 1000)
     assert (book.explained, book.given_up, book.recorded) == (998, 2, 4)

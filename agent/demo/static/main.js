@@ -112,6 +112,11 @@ function showStatus(next) {
   write(byId("off-stats"), off.count > 20 ? say("off_stats", off.p50.toFixed(1), off.p95.toFixed(1)) : "");
 }
 
+function showRider(rider) {
+  town.rider(rider);
+  write(byId("do-sos").querySelector("b"), say(rider.sos ? "do_sos_end" : "do_sos"));
+}
+
 function onFrame(frame) {
   if (frame.hello) {
     town.lay(frame.hello.town);
@@ -122,7 +127,7 @@ function onFrame(frame) {
   if (frame.orders) takeOrders(frame.orders);
   if (frame.status) showStatus(frame.status);
   if (frame.orders || frame.hello) showOrders(act);
-  if (frame.rider) town.rider(frame.rider);
+  if (frame.rider) showRider(frame.rider);
   if (frame.trail) town.extend(frame.trail);
   if (frame.tickets) showTickets(frame.tickets, Boolean(frame.hello));
   if (frame.wire) showWire(frame.wire, frame.wire_total);
