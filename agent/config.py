@@ -1,7 +1,4 @@
-"""The configuration model. `load()` reports every problem at once, with a guess at what was meant.
-
-Precedence: defaults < file < conf.d/*.toml < remote desired < environment EDGE_AGENT_* < --set.
-"""
+"""The configuration model; `load()` reports every problem at once, with what was perhaps meant."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import difflib
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -18,13 +14,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 from msgspec import Meta
 
+from agent import layers
 from agent.contract import topics
+from agent.contract.local import STORE_DEFAULT
+from agent.layers import ConfigError
 from agent.positioning.reporting import PROFILES
 from drivers.catalog import CATALOG
 from drivers.catalog import load as load_driver
-
-ENV_PREFIX = "EDGE_AGENT_"
-EXIT_CONFIG = 78  # sysexits.h EX_CONFIG; the unit has RestartPreventExitStatus=78
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -44,7 +40,7 @@ class Device(Section, frozen=True, kw_only=True):
 
 
 class Store(Section, frozen=True, kw_only=True):
-    path: str = "/var/lib/edge-agent/agent.db"
+    path: str = STORE_DEFAULT
     max_mb: Annotated[float, Meta(ge=1)] = 200.0  # sheds positions first, orders and SOS never
 
 
@@ -145,14 +141,6 @@ class Config(Section, frozen=True, kw_only=True):
     page: Page | None = None
 
 
-class ConfigError(Exception):
-    """The user's mistakes, all of them."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = list(problems)
-
-
 class Loaded(msgspec.Struct, frozen=True):
     config: Config
     origin: dict[str, str]  # dotted key -> file, environment variable or "--set"
@@ -161,41 +149,19 @@ class Loaded(msgspec.Struct, frozen=True):
 def load(
     path: Path | None,
     *,
-    environment: Mapping[str, str] = {},
+    environment: Mapping[str, str] = os.environ,
     overrides: Sequence[str] = (),
     desired: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """The configuration in force, or ConfigError with every problem in it."""
-    problems: list[str] = []
-    merged: dict[str, Any] = {}
-    origin: dict[str, str] = {}
-
-    def merge(layer: Mapping[str, Any], source: str) -> None:
-        _merge(merged, layer, source, origin)
-
-    merge(base or {}, "built in")
-    if path is not None:
-        merge(_read(path, problems), str(path))
-        for extra in sorted((path.parent / "conf.d").glob("*.toml")):
-            merge(_read(extra, problems), str(extra))
-    if desired:
-        merge(desired, "remote desired")
-    for name, text in sorted(environment.items()):
-        if name.startswith(ENV_PREFIX):
-            key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
-            merge(_nest(key, _value(text)), name)
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            problems.append(f"--set {override}: write KEY=VALUE, e.g. --set position.moving_s=0")
-        else:
-            merge(_nest(key.strip(), _value(text)), "--set")
-    if not problems:
-        problems += check(merged)
+    found = layers.read(
+        path, environment=environment, overrides=overrides, desired=desired, base=base
+    )
+    problems = found.problems or check(found.values)
     if problems:
         raise ConfigError(problems)
-    return Loaded(msgspec.convert(merged, Config), origin)
+    return Loaded(msgspec.convert(found.values, Config), found.origin)
 
 
 def check(data: Mapping[str, Any]) -> list[str]:
@@ -343,51 +309,3 @@ def _hint(word: str, known: Sequence[str]) -> str:
 
 def _twice(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
-
-
-def _read(path: Path, problems: list[str]) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        problems.append(f"{path}: cannot be read: {error.strerror}")
-    except UnicodeDecodeError:
-        problems.append(f"{path}: is not UTF-8 text")
-    except tomllib.TOMLDecodeError as error:
-        problems.append(f"{path}: is not TOML: {error}")
-    return {}
-
-
-def _value(text: str) -> Any:
-    """A TOML value where it is one, else the text itself."""
-    try:
-        return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _nest(key: str, value: Any) -> dict[str, Any]:
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    result: dict[str, Any] = value
-    return result
-
-
-def _merge(
-    into: dict[str, Any],
-    layer: Mapping[str, Any],
-    source: str,
-    origin: dict[str, str],
-    at: str = "",
-) -> None:
-    """Tables merge key by key; anything else, lists too, replaces what was there."""
-    for key, value in layer.items():
-        where = f"{at}.{key}" if at else key
-        if isinstance(value, Mapping) and isinstance(into.get(key, {}), dict):
-            _merge(into.setdefault(key, {}), value, source, origin, where)
-        else:
-            into[key] = value
-            origin[where] = source
-
-
-def environment() -> Mapping[str, str]:
-    return os.environ

@@ -14,14 +14,27 @@ from typing import Any
 
 import msgspec
 
-from agent.contract.local import LINE_MAX, NotRunning, Reply, Request, result_of
-from agent.contract.wire import Rejected, decode, encode
+from agent.contract.errors import NotRunning, Rejected
+from agent.contract.local import LINE_MAX, request, result_of
+from agent.contract.wire import decode, encode
 from agent.core.supervisor import Heartbeat
 from drivers.base import DriverError
 
 CONNECTIONS = 32
 
 Ask = Callable[[str, dict[str, Any], str], Awaitable[Any]]
+
+
+class Request(msgspec.Struct, frozen=True):
+    do: str
+    params: dict[str, Any] = {}
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    ok: bool
+    result: Any = None
+    code: str | None = None
+    error: str | None = None
 
 
 class ControlService:
@@ -59,8 +72,8 @@ class ControlService:
 
     async def _answer(self, line: bytes) -> Reply:
         try:
-            request = decode(line, Request, max_bytes=LINE_MAX)
-            result = await self._ask(request.do, request.params, "cli")
+            asked = decode(line, Request, max_bytes=LINE_MAX)
+            result = await self._ask(asked.do, asked.params, "cli")
             return Reply(ok=True, result=msgspec.to_builtins(result))
         except Rejected as rejected:
             return Reply(ok=False, code=rejected.code, error=str(rejected))
@@ -75,7 +88,7 @@ async def ask(path: Path, do: str, params: dict[str, Any] | None = None) -> Any:
     except OSError as error:
         raise NotRunning(f"no agent answers at {path} ({error})") from error
     try:
-        writer.write(encode(Request(do, params or {})) + b"\n")
+        writer.write(request(do, params or {}))
         await writer.drain()
         line = await reader.readline()
     except OSError as error:

@@ -13,9 +13,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
-import msgspec
+if TYPE_CHECKING:
+    import msgspec
 
 
 class DriverError(Exception):
@@ -193,8 +194,8 @@ class Panel(Protocol):
 
 # --- drivers --------------------------------------------------------------------------------------
 
-S_contra = TypeVar("S_contra", bound=msgspec.Struct, contravariant=True)
-S = TypeVar("S", bound=msgspec.Struct)
+S_contra = TypeVar("S_contra", bound="msgspec.Struct", contravariant=True)
+S = TypeVar("S", bound="msgspec.Struct")
 P = TypeVar("P")
 
 

@@ -7,7 +7,8 @@ half of the neighbouring bins)
 
 Quieter ones are mostly leaks through floors and atria, and beacons heard together are not
 independent: hence five, and the factor 0.5. What was believed 10 s ago is the prior, a tenth of it
-spread over all floors, because riders take lifts. No floor is named below a probability of 0.5.
+spread over all floors, because riders take lifts. No floor is named up to a probability of 0.5, nor
+when no known address was heard for three windows.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ TEMPER = 0.5
 CHANGE = 0.1  # share of the belief that a window spreads over all floors
 NEIGHBOUR = 0.5
 PRIOR_COUNT = 0.05
-ABSTAIN_BELOW = 0.5
+ABSTAIN_UP_TO = 0.5
+STALE_WINDOWS = 3
 HISTORY = 4096  # adverts of known addresses kept for the window
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -71,16 +73,19 @@ class FloorFilter:
     _heard: deque[tuple[float, str, int]] = field(default_factory=lambda: deque(maxlen=HISTORY))
     _beliefs: deque[tuple[float, Mapping[str, float]]] = field(default_factory=deque)
     _next: float | None = None
+    _last: float = -math.inf  # when a known address was heard
 
     def hear(self, t: float, address: str, rssi: int) -> None:
         if address in self.model.beacons:
             self._heard.append((t, address, rssi))
+            self._last = t
 
     def forget(self) -> None:
         """The scanner was deaf."""
         self._heard.clear()
         self._beliefs.clear()
         self._next = None
+        self._last = -math.inf
 
     def judge(self, now: float) -> FloorAnswer | None:
         """The floor at `now`, or None when nobody can tell."""
@@ -93,7 +98,8 @@ class FloorFilter:
                 self._beliefs.popleft()
             self._beliefs.append((now, self._step(now)))
         floor, share = max(self._beliefs[-1][1].items(), key=lambda item: item[1])
-        return FloorAnswer(floor, share) if share >= ABSTAIN_BELOW else None
+        stale = now - self._last > STALE_WINDOWS * window
+        return None if stale or share <= ABSTAIN_UP_TO + 1e-9 else FloorAnswer(floor, share)
 
     def _step(self, now: float) -> Mapping[str, float]:
         scores = {floor: math.log(p) for floor, p in self._prior(now).items()}

@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import msgspec
 
 from agent.arrival.floor import FloorModel
-from agent.config import ConfigError
+from agent.layers import ConfigError
 
 _ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
 _IDENTITY = re.compile(

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 
 from agent import __version__
 from agent.cli import common, config, device, queue, replay, run, shop
-from agent.config import EXIT_CONFIG, ConfigError
-from agent.contract.local import NotRunning
-from agent.contract.wire import Rejected
+from agent.contract.errors import NotRunning, Rejected
+from agent.layers import EXIT_CONFIG, ConfigError
 from drivers.base import DriverError
 
 EXIT_FAILED, EXIT_USAGE = 1, 2

@@ -9,13 +9,15 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
+from agent import layers
+from agent.contract.errors import NotRunning
+from agent.contract.local import LINE_MAX, STORE_DEFAULT, request, result_of, socket_path
+from agent.layers import ConfigError
 
-from agent import config
-from agent.contract.local import LINE_MAX, NotRunning, Request, result_of, socket_path
-from agent.contract.wire import encode
+if TYPE_CHECKING:
+    from agent.config import Loaded
 
 DEFAULT_CONFIG = "/etc/edge-agent/config.toml"
 Groups = Any  # argparse's own type for it is private
@@ -45,19 +47,29 @@ def reading(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return added
 
 
-def load(arguments: argparse.Namespace) -> config.Loaded:
-    path = Path(arguments.config)
-    return config.load(path, environment=config.environment(), overrides=arguments.set)
+def load(arguments: argparse.Namespace) -> Loaded:
+    """Everything, checked."""
+    from agent import config
+
+    return config.load(Path(arguments.config), overrides=arguments.set)
+
+
+def store_path(arguments: argparse.Namespace) -> Path:
+    """Only where the store is, unchecked, because the running agent has checked the rest."""
+    found = layers.read(Path(arguments.config), overrides=arguments.set)
+    if found.problems:
+        raise ConfigError(found.problems)
+    return Path(str(found.values.get("store", {}).get("path", STORE_DEFAULT)))
 
 
 def ask(arguments: argparse.Namespace, do: str, timeout_s: float = 90.0, **params: Any) -> Any:
     """One request to the running agent; raises NotRunning, or Rejected as the agent said it."""
-    path = socket_path(Path(load(arguments).config.store.path))
+    path = socket_path(store_path(arguments))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as unix:
         unix.settimeout(timeout_s)
         try:
             unix.connect(str(path))
-            unix.sendall(encode(Request(do, params)) + b"\n")
+            unix.sendall(request(do, params))
             with unix.makefile("rb") as lines:
                 line = lines.readline(LINE_MAX)
         except OSError as error:
@@ -70,7 +82,7 @@ def ask(arguments: argparse.Namespace, do: str, timeout_s: float = 90.0, **param
 def show(arguments: argparse.Namespace, value: Any, text: Callable[[Any], str]) -> int:
     """Print as JSON or as text; exit status 0."""
     if arguments.json:
-        print(json.dumps(msgspec.to_builtins(value), ensure_ascii=False, indent=2))
+        print(json.dumps(value, ensure_ascii=False, indent=2))
     else:
         print(text(value))
     return 0

@@ -6,8 +6,6 @@ import argparse
 import json
 from typing import Any
 
-import msgspec
-
 from agent.cli import common
 
 
@@ -26,6 +24,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    import msgspec
+
     loaded = common.load(arguments)
     values = dict(_flat(msgspec.to_builtins(loaded.config), ""))
     if arguments.json:
@@ -45,6 +45,8 @@ def _schema(_arguments: argparse.Namespace) -> int:
 
 def schema() -> str:
     """The JSON Schema of the configuration file, as text."""
+    import msgspec
+
     from agent.config import Config
 
     return json.dumps(msgspec.json.schema(Config), indent=2, ensure_ascii=False)

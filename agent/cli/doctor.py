@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from agent.cli import common
 from agent.config import Config
-from agent.contract.local import NotRunning
+from agent.contract.errors import NotRunning
 from agent.core.clock import SystemClock
 
 CONNECT_S = 5.0
@@ -43,7 +44,10 @@ def main(arguments: argparse.Namespace) -> int:
             f"{'✓' if f.ok else '✗'} {f.check}: {common.plain(f.text)}" for f in findings
         )
 
-    common.show(arguments, findings, text)
+    if arguments.json:
+        print(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
+    else:
+        print(text(findings))
     return 0 if all(finding.ok for finding in findings) else 1
 
 

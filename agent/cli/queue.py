@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.cli import common
-from agent.contract.events import STREAMS
 from drivers.base import DriverError
 
+STREAMS = ("critical", "state", "telemetry")
 TABLES = (*STREAMS, "orders", "jobs", "alerts", "commands", "poison")
 
 
@@ -34,7 +34,7 @@ def _open(arguments: argparse.Namespace) -> Any:
 
     from sqlite_utils import Database
 
-    path = Path(common.load(arguments).config.store.path)
+    path = common.store_path(arguments)
     if not path.exists():
         raise DriverError(f"there is no database at {path}; has the agent run?")
     return Database(sqlite3.connect(f"file:{path}?mode=ro", uri=True))

@@ -22,10 +22,36 @@ def add(groups: common.Groups) -> None:
     beacons.add_argument("--out", type=Path, required=True, metavar="E.jsonl")
 
 
-def _gps(arguments: argparse.Namespace) -> int:
-    from agent.positioning.replay import main
+# A recording needs no device; a configuration is only read when it is named.
+NOBODY = {"role": "rider", "device": {"id": "replay"}, "position": {}}
 
-    return main(arguments)
+
+def _gps(arguments: argparse.Namespace) -> int:
+    from agent import config
+    from agent.positioning import replay
+    from agent.positioning.reporting import profile
+
+    if arguments.smoothed:
+        common.complain("--smoothed: there is no smoother yet; leave it out for the live estimates")
+        return 2
+    named = None if arguments.config == common.DEFAULT_CONFIG else Path(arguments.config)
+    loaded = config.load(named, overrides=arguments.set, base=NOBODY)
+    position = loaded.config.position
+    assert position is not None
+    done = replay.run_replay(
+        arguments.track,
+        profile=profile(
+            position.profile,
+            max_error_m=position.max_error_m,
+            moving_s=position.moving_s,
+            still_s=position.still_s,
+        ),
+        out=arguments.out,
+        fixes_out=arguments.fixes_out,
+        estimates_out=arguments.estimates_out,
+    )
+    common.complain(str(done))
+    return 0
 
 
 def _beacons(arguments: argparse.Namespace) -> int:

@@ -1,31 +1,19 @@
-"""What the control socket speaks: one JSON object a line, a request and its reply."""
+"""What the control socket speaks: one JSON object a line.
+
+A request `{"do": NAME, "params": {...}}` is answered by `{"ok": true, "result": ...}` or by
+`{"ok": false, "code": ..., "error": ...}`. Plain `json`, because short commands start faster so.
+"""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from agent.contract.wire import Rejected, decode
+from agent.contract.errors import NotRunning, Rejected
 
 LINE_MAX = 4 * 1024 * 1024
-
-
-class NotRunning(Exception):
-    """No agent listens at the socket, or it went away."""
-
-
-class Request(msgspec.Struct, frozen=True):
-    do: str
-    params: dict[str, Any] = {}
-
-
-class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    ok: bool
-    result: Any = None
-    code: str | None = None
-    error: str | None = None
+STORE_DEFAULT = "/var/lib/edge-agent/agent.db"
 
 
 def socket_path(store: Path) -> Path:
@@ -33,11 +21,15 @@ def socket_path(store: Path) -> Path:
     return store.with_suffix(".sock")
 
 
+def request(do: str, params: dict[str, Any]) -> bytes:
+    return json.dumps({"do": do, "params": params}).encode() + b"\n"
+
+
 def result_of(line: bytes, path: Path) -> Any:
     """The result in a reply line; raises Rejected as the agent said it."""
     if not line:
         raise NotRunning(f"the agent at {path} went away")
-    reply = decode(line, Reply, max_bytes=LINE_MAX)
-    if not reply.ok:
-        raise Rejected(reply.code or "failed", reply.error or "failed")
-    return reply.result
+    reply = json.loads(line)
+    if not reply["ok"]:
+        raise Rejected(reply.get("code") or "failed", reply.get("error") or "failed")
+    return reply.get("result")

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from agent.contract.errors import Rejected
 from agent.contract.events import Body, Event
 
 NDJSON = "application/x-ndjson"
@@ -16,14 +17,6 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024  # unpacked; more is an attack
 
 T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
-
-
-class Rejected(Exception):
-    """The sender's fault. `code` is for programs, the text for people."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 def encode(message: object) -> bytes:

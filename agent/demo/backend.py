@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from agent.contract import topics, wire
 from agent.contract.commands import Ack
+from agent.contract.errors import Rejected
 from agent.contract.events import BODIES, Body, Event, Gap, OrderEvent, Position
 from agent.contract.orders import Order
 from agent.contract.presence import Presence
@@ -79,7 +80,7 @@ class BackEnd:
                     upto = self.ledger.book(address.device, epoch, stream).stored_upto
                     ack = wire.encode(Ack(epoch, upto))
                     reaction.publish.append(Outgoing(topics.ack(address.device, stream), ack))
-        except wire.Rejected:
+        except Rejected:
             self.rejected += 1
         return reaction
 
@@ -103,7 +104,7 @@ class BackEnd:
     ) -> None:
         kind = event.kind if isinstance(event.kind, str) else address.rest[0]
         if kind not in BODIES:
-            raise wire.Rejected("unknown_kind", kind)
+            raise Rejected("unknown_kind", kind)
         body = wire.decode(bytes(event.body), BODIES[kind], max_bytes=MAX_BYTES)
         device = address.device
         book = self.ledger.book(device, event.epoch, event.stream)

@@ -13,8 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from agent.contract import wire
-from agent.contract.local import NotRunning
-from agent.contract.wire import Rejected
+from agent.contract.errors import NotRunning, Rejected
 from agent.core.clock import Clock
 from agent.demo.stage import Stage
 from agent.page import exchange, guard

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.contract import topics
+from agent.contract.errors import NotRunning, Rejected
 from agent.contract.events import AlertEvent, Arrival, Fence, OrderEvent, Position, PrintEvent, Sos
-from agent.contract.local import NotRunning
-from agent.contract.wire import Rejected
 from agent.control import ask
 from agent.core.clock import Clock
 from agent.demo import menu

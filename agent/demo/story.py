@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from agent.contract.local import NotRunning
-from agent.contract.wire import Rejected
+from agent.contract.errors import NotRunning, Rejected
 from agent.core.clock import Clock
 from agent.demo.stage import Stage
 

@@ -6,6 +6,7 @@ import zlib
 from typing import Any
 
 from agent.contract import topics, wire
+from agent.contract.errors import Rejected
 from agent.contract.events import Event
 
 TEXT_MAX = 140
@@ -34,7 +35,7 @@ def _event(payload: bytes) -> str:
     """Its number and body; the rest of the envelope says little to people."""
     try:
         event = wire.decode(payload, Event, max_bytes=wire.MAX_BATCH_BYTES)
-    except wire.Rejected:
+    except Rejected:
         return _plain(payload)
     return f"{event.stream} {event.seq}  {_plain(bytes(event.body))}"
 

@@ -1,8 +1,8 @@
 """One table of commands; MQTT, the control socket and the page are three doors to it.
 
 A command that came over MQTT is a row: `accepted` is committed before the broker's PUBACK,
-`running` before the effect, the final status with its event. One found `running` after a restart ends as
-`unknown`, because nobody can tell whether it had its effect; the sender decides.
+`running` before the effect, the final status with its event. One found `running` after a restart
+ends as `unknown`, because nobody can tell whether it had its effect; the sender decides.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any
 import msgspec
 
 from agent.contract.commands import MAX_BYTES, Command
+from agent.contract.errors import Rejected
 from agent.contract.events import Audit, CommandEvent
-from agent.contract.wire import Rejected, decode, encode
+from agent.contract.wire import decode, encode
 from agent.core.clock import Clock
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat

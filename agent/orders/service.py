@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
+from agent.contract.errors import Rejected
 from agent.contract.events import OrderEvent
 from agent.contract.orders import MAX_BYTES, Order
-from agent.contract.wire import Rejected, decode
+from agent.contract.wire import decode
 from agent.core.clock import Clock
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
@@ -168,6 +170,11 @@ class OrderDesk:
     async def newest(self, limit: int, before_ms: int) -> list[table.Stored]:
         return await self._database.read(lambda tx: table.newest(tx, limit, before_ms))
 
+    async def waiting(self) -> int:
+        """Orders that nobody has accepted or rejected."""
+        counts = await self._database.read(lambda tx: table.counts(tx, 0))
+        return counts.get("received", 0)
+
     # --- keeping in step --------------------------------------------------------------------------
 
     async def reconcile(self) -> None:
@@ -178,9 +185,9 @@ class OrderDesk:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         while True:
-            before = int((self._clock.wall() - KEEP_S) * 1000)
             if self._clock.quality() != "none":
-                await self._database.write(lambda tx, b=before: table.prune(tx, b))
+                before = int((self._clock.wall() - KEEP_S) * 1000)
+                await self._database.write(partial(table.prune, before_ms=before))
             await heartbeat.idle(self._clock.sleep(PRUNE_S))
 
     def _now(self) -> int:

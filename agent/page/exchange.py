@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, cast
 
 from agent.contract import wire
-from agent.contract.wire import Rejected
+from agent.contract.errors import Rejected
 from agent.page import guard
 
 if TYPE_CHECKING:

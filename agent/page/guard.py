@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agent.contract.wire import Rejected
+from agent.contract.errors import Rejected
 
 MAX_BODY = 4096  # bytes; the longest command is a reason for a rejected order
 

@@ -16,7 +16,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from agent.contract import wire
-from agent.contract.wire import Rejected
+from agent.contract.errors import Rejected
 from agent.core.changes import Changes
 from agent.core.clock import Clock
 from agent.core.health import Health

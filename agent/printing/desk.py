@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
+from agent.contract.errors import Rejected
 from agent.contract.events import Audit
 from agent.contract.orders import Order
-from agent.contract.wire import Rejected
 from agent.core.clock import Clock
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat

@@ -56,6 +56,7 @@ class Database:
         self._health = health
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self.committed: Callable[[], None] = lambda: None  # in the event loop, after each write
 
     async def open(self) -> None:
         """Raises StoreError when the folder cannot be used.
@@ -79,7 +80,9 @@ class Database:
 
     async def write(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """`run(tx)` in a transaction; committed when this returns, undone when it raises."""
-        return await self._submit(run, write=True)
+        result = await self._submit(run, write=True)
+        self.committed()
+        return result
 
     async def read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """`run(connection)` between transactions; it must not write."""

@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.contract import topics
+from agent.contract.errors import Rejected
 from agent.contract.events import ErrorEvent
-from agent.contract.wire import Rejected
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.logs import printable

@@ -82,6 +82,7 @@ class Outbox:
 
     async def open(self) -> None:
         """Read where the last run ended, and explain what it may have lost."""
+        self._database.committed = lambda: self.committed()
         await self._database.write(self._recover)
 
     # --- recording --------------------------------------------------------------------------------
@@ -89,9 +90,7 @@ class Outbox:
     async def record(self, body: Body, *, t: float | None = None) -> int:
         """Store an event, return its seq. A critical one is on the disk then; StoreError if not."""
         if body.STREAM == "critical":
-            seq = await self._database.write(lambda tx: self.put(tx, body, t=t))
-            self.committed()
-            return seq
+            return await self._database.write(lambda tx: self.put(tx, body, t=t))
         stream = self._streams[body.STREAM]
         while stream.issued >= stream.reserved:
             await self._reserve(body.STREAM)
@@ -250,7 +249,6 @@ class Outbox:
             stream = self._streams[name]
             while rows and stream.tail and stream.tail[0][1].seq <= rows[-1].seq:
                 stream.tail.popleft()
-        self.committed()
 
     async def close(self) -> None:
         """Everything on disk, and no reservation left open: nothing to explain next time."""

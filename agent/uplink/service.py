@@ -15,9 +15,10 @@ from typing import Literal
 
 from agent.contract import topics
 from agent.contract.commands import Ack
+from agent.contract.errors import Rejected
 from agent.contract.events import STREAMS, Stream
 from agent.contract.presence import Presence
-from agent.contract.wire import Rejected, decode, encode, encode_batch
+from agent.contract.wire import decode, encode, encode_batch
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
@@ -28,7 +29,7 @@ from agent.uplink.window import NOT_FOUND, Window
 
 log = logging.getLogger(__name__)
 
-BATCH_FROM = 4  # this many waiting rows are a backlog
+BATCH_FROM = 20  # so many waiting rows are a backlog; fewer go one by one
 CONFIRM_S = 20.0  # without progress of the back end's ack, everything unconfirmed is sent again
 CONFIRM_MAX_S = 600.0
 REFUSED_S = 5.0  # pause of a stream after a PUBACK that refused it

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from agent.contract.local import NotRunning
+from agent.contract.errors import NotRunning
 from agent.core.clock import SystemClock
 from agent.demo import town
 from agent.demo.cable import Cable

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import EXIT_CONFIG
+from agent.layers import EXIT_CONFIG
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "edge-agent.service"

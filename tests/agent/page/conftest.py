@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pytest
 
-from agent.contract.wire import Rejected
+from agent.contract.errors import Rejected
 from agent.core.changes import Changes
 from agent.core.clock import SystemClock
 from agent.core.health import Health

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent import config
-from agent.contract.wire import Rejected
+from agent.contract.errors import Rejected
 from agent.page import guard
 
 HOSTS = guard.hosts("127.0.0.1", 8080)

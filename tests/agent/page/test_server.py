@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.contract.wire import Rejected
+from agent.contract.errors import Rejected
 from agent.core.changes import Changes
 from agent.core.clock import SystemClock
 from agent.core.health import Health

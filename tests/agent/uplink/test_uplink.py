@@ -13,9 +13,10 @@ import msgspec
 
 from agent.contract import topics
 from agent.contract.commands import Ack
+from agent.contract.errors import Rejected
 from agent.contract.events import Audit, Position
 from agent.contract.presence import Presence
-from agent.contract.wire import Rejected, decode_batch, encode
+from agent.contract.wire import decode_batch, encode
 from agent.core.clock import SystemClock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat

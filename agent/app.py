@@ -1,0 +1,517 @@
+"""The wiring: the only module that sees everything. It constructs; the rest receives.
+
+Start: store, rooms of the role, services. Stop: the rooms end first, the uplink drains for a few
+seconds, the store closes last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from agent import __version__
+from agent import config as configuration
+from agent.alerting.library import Library
+from agent.alerting.panel_service import PanelService
+from agent.alerting.policy import Policy
+from agent.alerting.service import AlertingService
+from agent.alerting.signals import Signals
+from agent.alerting.sos_service import SosService
+from agent.alerting.speaker import OpenPlayer, Speaker
+from agent.alerting.troubles import PrinterTroubles
+from agent.arrival import places
+from agent.arrival.geofence import Circle
+from agent.arrival.service import ArrivalService
+from agent.commands import Rooms
+from agent.config import Config, Loaded, Sound
+from agent.contract import topics
+from agent.contract.commands import Desired
+from agent.contract.local import socket_path
+from agent.contract.presence import Presence
+from agent.contract.wire import encode
+from agent.control import ControlService
+from agent.core import logs
+from agent.core.changes import Changes
+from agent.core.clock import Clock, SystemClock
+from agent.core.health import Health
+from agent.core.notify import Notifier
+from agent.core.reporter import HealthReporter
+from agent.core.supervisor import Heartbeat, Service, Supervisor
+from agent.fleet import desired
+from agent.fleet.commands import CommandService, CommandTable
+from agent.layers import ConfigError
+from agent.orders.service import OrderDesk
+from agent.page.server import PageService
+from agent.positioning.reporting import profile
+from agent.positioning.service import PositioningService
+from agent.positioning.tracker import Estimate
+from agent.printing.desk import PrintingDesk
+from agent.printing.devices import open_printer
+from agent.printing.service import PrinterService
+from agent.roles import ROOMS, Room
+from agent.store.database import Database, StoreError
+from agent.store.inbox import Inbox, Route
+from agent.store.outbox import Outbox
+from agent.uplink.link import Link, LinkSettings
+from agent.uplink.service import Uplink
+from drivers import catalog
+from drivers.base import DriverError, Panel
+
+log = logging.getLogger(__name__)
+
+STOP_S = 10.0  # for services that do not end by themselves
+
+
+class App:
+    """One device. `run()` until `stop` is set; `restart` says that it should be started again."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        notifier: Notifier,
+        *,
+        wished: Desired | None = None,
+        problems: Callable[[dict[str, Any]], list[str]] = lambda _: [],
+    ) -> None:
+        """`wished` is in force already; `problems` checks what is wished next."""
+        self.config = config
+        self.clock = clock
+        self.stop = asyncio.Event()
+        self.restart = False
+        self.notifier = notifier
+        self.health = Health(clock)
+        self.changes = Changes()
+        self.signals = Signals()
+        self.database = Database(Path(self.config.store.path), clock, self.health)
+        self.outbox = Outbox(self.database, clock, self.health, max_mb=self.config.store.max_mb)
+        self.table = CommandTable(self.outbox)
+        self.commands = CommandService(
+            self.table, self.database, clock, self.outbox, lambda *a: self.uplink.reply(*a)
+        )
+        self.wished = desired.DesiredConfig(self.outbox, problems, self.again, wished)
+        self.panel: list[Panel] = []  # the open one
+        self.printers: list[PrinterService] = []
+        self.positioning: PositioningService | None = None
+        self.arrival: ArrivalService | None = None
+        self.rooms: list[Service] = []
+        self._bd_seq = 0
+        self._since = clock.wall()
+
+    async def run(self) -> None:
+        await self.database.open()
+        try:
+            await self.outbox.open()
+            self._wire()
+            await self._serve()
+        finally:
+            with contextlib.suppress(StoreError):
+                await self.outbox.close()
+            await self.database.close()
+
+    async def _serve(self) -> None:
+        """The rooms in one supervisor, the way out in another, so that it ends after them."""
+        feed = self.notifier.feed
+        rooms = Supervisor(self.clock, self.health, feed=feed)
+        way_out = Supervisor(self.clock, self.health)
+        reporter = HealthReporter(self.health, self.outbox)
+        self.health.listen(lambda *_: self.changes.notify())
+        beneath = asyncio.ensure_future(way_out.run([_Keeping(self.outbox), self.uplink]))
+        above = asyncio.ensure_future(rooms.run([*self.rooms, self.inbox, reporter]))
+        stopping = asyncio.ensure_future(self.stop.wait())
+        self.notifier.ready(f"{self.config.role} {self.config.device.id}")
+        log.info("%s %s runs", self.config.role, self.config.device.id)
+        try:
+            await asyncio.wait([above, beneath, stopping], return_when=asyncio.FIRST_COMPLETED)
+            self.notifier.stopping()
+            await _end(above)
+            if not beneath.done():
+                await self.uplink.drain()
+        finally:
+            for task in (stopping, above, beneath):
+                await _end(task)
+
+    # --- wiring -----------------------------------------------------------------------------------
+
+    def _wire(self) -> None:
+        builders: dict[Room, Callable[[], None]] = {
+            "alerting": self._wire_alerting,
+            "printing": self._wire_printing,
+            "orders": self._wire_orders,
+            "sos": self._wire_sos,
+            "panel": self._wire_panel,
+            "page": self._wire_page,
+            "positioning": self._wire_positioning,
+            "arrival": self._wire_arrival,
+        }
+        for room in ROOMS[self.config.role]:
+            builders[room]()
+        self._wire_uplink()
+        self._wire_commands()
+
+    def _wire_alerting(self) -> None:
+        sound = self.config.sound
+        open_player: OpenPlayer | None = None
+        language, own, volume = "zh", None, 1.0
+        if sound is not None:
+            open_player = partial(
+                catalog.load("sound", sound.driver).open, _sound_settings(sound), self.clock
+            )
+            language, volume = sound.language, sound.volume
+            own = Path(sound.prompts) if sound.prompts else None
+
+        def speaker() -> Speaker:
+            library = Library(language, own)
+            return Speaker(self.clock, self.health, library, open_player, volume=volume)
+
+        self.speaker = speaker()  # for tests of the sound; alerts have their own
+        alert = self.config.alert
+        self.alerting = AlertingService(
+            self.database,
+            self.clock,
+            self.health,
+            self.outbox,
+            Policy(alert.repeat_s, alert.escalate_s),
+            speaker(),
+            self.signals,
+            self.changes.notify,
+        )
+        self.rooms.append(self.alerting)
+
+    def _wire_printing(self) -> None:
+        troubles = PrinterTroubles(self.alerting, self.clock)
+
+        def tell(printer: str, fault: str | None) -> None:
+            troubles.tell(printer, fault)
+            self.changes.notify()
+
+        self.printers = [
+            PrinterService(
+                printer,
+                open_printer=open_printer,
+                clock=self.clock,
+                database=self.database,
+                recorder=self.outbox,
+                health=self.health,
+                on_trouble=tell,
+            )
+            for printer in self.config.printer
+        ]
+        self.desk = PrintingDesk(
+            self.printers, clock=self.clock, database=self.database, recorder=self.outbox
+        )
+        self.rooms += [*self.printers, self.desk, troubles]
+
+    def _wire_orders(self) -> None:
+        self.orders = OrderDesk(
+            self.database, self.clock, self.outbox, self.desk, self.alerting, self.changes.notify
+        )
+        self.rooms.append(self.orders)
+
+    def _wire_sos(self) -> None:
+        self.sos = SosService(
+            self.database,
+            self.clock,
+            self.outbox,
+            self.alerting,
+            self.signals,
+            lambda: self.positioning.last if self.positioning else None,
+            lambda seq: self.outbox.acked("critical") >= seq,
+            self.changes.notify,
+        )
+        self.rooms.append(self.sos)
+
+    def _wire_panel(self) -> None:
+        panel = self.config.panel
+        if panel is None:
+            return
+        driver = catalog.load("panel", panel.driver)
+        settings = configuration.driver_settings("panel", panel)
+
+        @contextlib.asynccontextmanager
+        async def opened() -> AsyncIterator[Panel]:
+            async with driver.open(settings, self.clock) as device:
+                self.panel.append(device)
+                try:
+                    yield device
+                finally:
+                    self.panel.clear()
+
+        self.rooms.append(
+            PanelService(
+                opened,
+                self.clock,
+                self.health,
+                self.alerting,
+                self.sos,
+                self.signals,
+                sos_hold_s=panel.sos_hold_s,
+            )
+        )
+
+    def _wire_page(self) -> None:
+        if self.config.page is not None:
+            self.rooms.append(
+                PageService(
+                    listen=self.config.page.listen,
+                    clock=self.clock,
+                    health=self.health,
+                    ask=self.table.ask,
+                    changes=self.changes,
+                )
+            )
+
+    def _wire_positioning(self) -> None:
+        position = self.config.position
+        if position is None:
+            return
+        driver = catalog.load("gps", position.driver)
+        settings = configuration.driver_settings("gps", position)
+        self.positioning = PositioningService(
+            open_receiver=partial(driver.open, settings, self.clock),
+            clock=self.clock,
+            recorder=self.outbox,
+            health=self.health,
+            profile=profile(
+                position.profile,
+                max_error_m=position.max_error_m,
+                moving_s=position.moving_s,
+                still_s=position.still_s,
+            ),
+            sinks=[self._located],
+        )
+        self.rooms.append(self.positioning)
+
+    def _wire_arrival(self) -> None:
+        beacons = self.config.beacons
+        open_scanner = known = None
+        if beacons is not None:
+            driver = catalog.load("beacons", beacons.driver)
+            settings = configuration.driver_settings("beacons", beacons)
+            open_scanner = partial(driver.open, settings, self.clock)
+            known = places.load(Path(beacons.places))
+        self.arrival = ArrivalService(
+            clock=self.clock,
+            recorder=self.outbox,
+            health=self.health,
+            open_scanner=open_scanner,
+            places=known,
+            fences=[
+                Circle(fence.id, fence.lat, fence.lon, fence.radius_m)
+                for fence in self.config.fence
+            ],
+            on_fence=[self._crossed],
+        )
+        self.rooms.append(self.arrival)
+
+    async def _located(self, estimate: Estimate) -> None:
+        if self.arrival is not None:
+            await self.arrival.see(estimate)
+
+    async def _crossed(self, _fence: str, _event: str) -> None:
+        if self.positioning is not None:
+            await self.positioning.report("fence")
+
+    def _wire_commands(self) -> None:
+        Rooms(
+            self.config,
+            self.clock,
+            self.health,
+            self.changes,
+            self.database,
+            self.outbox,
+            self.uplink,
+            self.orders,
+            self.desk,
+            self.alerting,
+            self.speaker,
+            self.sos,
+            self.positioning,
+            self.panel,
+        ).add_to(self.table)
+        path = socket_path(Path(self.config.store.path))
+        self.rooms += [self.commands, ControlService(path, self.table.ask)]
+
+    def _wire_uplink(self) -> None:
+        uplink, device = self.config.uplink, self.config.device.id
+        settings = LinkSettings(
+            url=uplink.url,
+            client_id=device,
+            subscriptions=tuple(topics.subscriptions(device)),
+            will=lambda: self.uplink.will(),
+            keepalive_s=uplink.keepalive_s,
+            session_expiry_s=int(configuration.seconds(uplink.session_expiry)),
+            retry_max_s=uplink.retry_max_s,
+            username=uplink.username,
+            password=_secret(uplink.password_file),
+            ca=_path(uplink.ca),
+            cert=_path(uplink.cert),
+            key=_path(uplink.key),
+        )
+        self.inbox = Inbox(
+            self.database,
+            self.clock,
+            self.health,
+            self.outbox,
+            {
+                "order": Route(self.orders.handle, self.orders.refuse),
+                "cmd": Route(self.commands.handle, self.commands.refuse),
+                "config": Route(self.wished.handle, self.wished.refuse),
+            },
+        )
+        self.uplink = Uplink(
+            device,
+            uplink.confirm,
+            lambda message, up, down: Link(
+                settings, self.clock, on_message=message, on_up=up, on_down=down
+            ),
+            self.outbox,
+            self.inbox,
+            self.clock,
+            self.health,
+            self._presence,
+            born=[self._report_config, self.orders.reconcile],
+        )
+
+    # --- what the uplink says of the device -------------------------------------------------------
+
+    async def _presence(self, state: Literal["online", "offline", "lost"]) -> Presence:
+        if state == "lost":  # asked once for each connection, before it is made
+            self._bd_seq = await self.database.write(_next_bd_seq)
+        return Presence(
+            state=state,
+            bd_seq=self._bd_seq,
+            boot_id=self.clock.boot_id,
+            agent=__version__,
+            role=self.config.role,
+            site=self.config.device.site,
+            since=int(self._since * 1000),
+            epoch=self.outbox.epoch,
+            streams=await self.outbox.states(),
+            open_commands=await self.commands.open_commands(),
+        )
+
+    async def _report_config(self) -> None:
+        topic = topics.reported(self.config.device.id)
+        await self.uplink.publish_retained(topic, encode(self.wished.reported()))
+
+    def again(self) -> None:
+        """Stop, and be started again with the configuration as it is then."""
+        self.restart = True
+        self.stop.set()
+
+
+class _Keeping:
+    """The outbox' house-keeping as a service."""
+
+    name = "outbox"
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+
+    async def run(self, heartbeat: Heartbeat) -> None:
+        await self._outbox.run(heartbeat)
+
+
+async def _end(task: asyncio.Future[Any]) -> None:
+    """Cancel and wait; what it died of is raised."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _next_bd_seq(tx: sqlite3.Connection) -> int:
+    row = tx.execute("SELECT value FROM meta WHERE key = 'bd_seq'").fetchone()
+    number = int(row[0]) + 1 if row else 1
+    tx.execute("INSERT OR REPLACE INTO meta VALUES ('bd_seq', ?)", (str(number),))
+    return number
+
+
+def _sound_settings(sound: Sound) -> Any:
+    """`[sound] device` stands at the section's level, because everybody sets it."""
+    if sound.driver == "alsa":
+        return catalog.load("sound", "alsa").settings(device=sound.device)
+    return configuration.driver_settings("sound", sound)
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
+
+
+def _secret(file: str | None) -> str | None:
+    """The first line of a file; DriverError when it cannot be read."""
+    if file is None:
+        return None
+    try:
+        return Path(file).read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError, UnicodeDecodeError) as error:
+        raise DriverError(f"the password in {file} cannot be read: {error}") from error
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """`edge-agent run`: the exit status; replaces itself by a new process for a restart."""
+    logs.setup(arguments.log_level)
+    load = partial(
+        configuration.load,
+        Path(arguments.config),
+        overrides=arguments.set,
+    )
+    local = load()
+    wished = desired.stored(Path(local.config.store.path))
+    loaded = local if wished is None else _with(load, wished, local)
+    app = App(
+        loaded.config,
+        SystemClock(),
+        Notifier(),
+        wished=wished,
+        problems=lambda settings: _problems(load, settings),
+    )
+    asyncio.run(_run(app, load))
+    if app.restart:
+        log.info("restarting with the new configuration")
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+    return 0
+
+
+async def _run(app: App, load: Callable[..., Loaded]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop.set)
+
+    def reload() -> None:
+        try:
+            load()
+        except ConfigError as error:
+            log.error("configuration not reloaded: %s", "; ".join(error.problems))  # noqa: TRY400
+        else:
+            app.again()
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    await app.run()
+
+
+def _with(load: Callable[..., Loaded], wished: Desired, local: Loaded) -> Loaded:
+    """The local file may have changed since the wish was checked: then it goes first."""
+    try:
+        return load(desired=wished.settings)
+    except ConfigError as error:
+        log.error("desired configuration left out: %s", "; ".join(error.problems))  # noqa: TRY400
+        return local
+
+
+def _problems(load: Callable[..., Loaded], settings: dict[str, Any]) -> list[str]:
+    try:
+        load(desired=settings)
+    except ConfigError as error:
+        return error.problems
+    return []

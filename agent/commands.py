@@ -1,0 +1,279 @@
+"""The commands of a device: each one line in a table, for MQTT, command line and page alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from agent import __version__
+from agent.alerting.service import AlertingService
+from agent.alerting.sos_service import SosService
+from agent.alerting.speaker import Speaker
+from agent.config import Config
+from agent.contract.errors import Rejected
+from agent.contract.events import Shop
+from agent.core.changes import Changes
+from agent.core.clock import Clock
+from agent.core.health import Health
+from agent.fleet.commands import CommandTable
+from agent.orders.service import OrderDesk
+from agent.positioning.service import PositioningService
+from agent.printing.desk import PrintingDesk
+from agent.store.database import Database
+from agent.store.outbox import Outbox
+from agent.uplink.service import Uplink
+from drivers.base import Panel
+
+PAGE = 15
+PAGE_MAX = 150
+NEVER_MS = 1 << 53
+SHOP_KEY = "shop_status"
+Status = Literal["open", "busy", "closed"]
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all parameters; an unknown one is a mistake of the sender."""
+
+
+class ListOrders(Params, frozen=True):
+    limit: Annotated[int, Meta(ge=1, le=PAGE_MAX)] = PAGE
+    before: int | None = None  # unix ms: only orders received earlier
+
+
+class OnOrder(Params, frozen=True):
+    order_id: str
+
+
+class RejectOrder(Params, frozen=True):
+    order_id: str
+    reason: Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class AckAlert(Params, frozen=True):
+    alert_id: str | None = None  # none: all of them
+
+
+class Reprint(Params, frozen=True):
+    order_id: str | None = None
+    job_id: str | None = None
+
+
+class Resume(Params, frozen=True):
+    printer: str
+    choice: Literal["all", "latest", "none"] = "all"
+
+
+class OnPrinter(Params, frozen=True):
+    printer: str
+
+
+class OnJob(Params, frozen=True):
+    job_id: str
+
+
+class SetShop(Params, frozen=True):
+    status: Status
+
+
+class PressButton(Params, frozen=True):
+    button: str
+    held_s: Annotated[float, Meta(ge=0, le=60)] = 0.1
+
+
+@dataclass(slots=True)
+class Rooms:
+    """What the commands reach."""
+
+    config: Config
+    clock: Clock
+    health: Health
+    changes: Changes
+    database: Database
+    outbox: Outbox
+    uplink: Uplink
+    orders: OrderDesk
+    desk: PrintingDesk
+    alerting: AlertingService
+    speaker: Speaker  # one of its own, for tests of the sound
+    sos: SosService
+    positioning: PositioningService | None
+    panel: list[Panel]  # the open one, if any
+
+    def add_to(self, table: CommandTable) -> None:
+        add = table.add
+        add("status", "How the device is.", self.status, changes=False)
+        add("orders.list", "The newest orders.", self.list_orders, ListOrders, changes=False)
+        add("order.accept", "Accept an order.", self.accept, OnOrder)
+        add("order.reject", "Reject an order, with a reason.", self.reject, RejectOrder)
+        add("order.ready", "An order is ready to be picked up.", self.ready, OnOrder)
+        add("alert.ack", "Acknowledge an alert, or all.", self.acknowledge, AckAlert)
+        add("printer.reprint", "Print tickets again, marked.", self.reprint, Reprint)
+        add("printer.resume", "Decide about tickets that waited.", self.resume, Resume)
+        add("printer.test", "Print a test page.", self.test_page, OnPrinter)
+        add("ticket.preview", "What a ticket looks like.", self.preview, OnJob, changes=False)
+        add("shop.set", "Open, busy or closed.", self.set_shop, SetShop)
+        add("sound.test", "Play the chime and a phrase.", self.test_sound)
+        add("sos.test", "Say what an SOS would do now.", self.test_sos, changes=False)
+        add("sos.raise", "Raise an SOS.", self.raise_sos, remote=False)
+        add("sos.cancel", "End an SOS.", self.cancel_sos)
+        add("panel.press", "Press a simulated button.", self.press, PressButton, remote=False)
+
+    # --- how it is --------------------------------------------------------------------------------
+
+    async def status(self, _params: Any, _by: str) -> dict[str, Any]:
+        config, up = self.config, self.uplink.up_since
+        return {
+            "role": config.role,
+            "device": config.device.id,
+            "site": config.device.site,
+            "agent": __version__,
+            "epoch": self.outbox.epoch,
+            "clock": self.clock.quality(),
+            "link": {
+                "up": up is not None,
+                "since": None if up is None else int(up * 1000),
+                "backlog": await self.outbox.backlog(),
+                "streams": await self.outbox.states(),
+            },
+            "health": [
+                {
+                    "code": c.code,
+                    "severity": c.severity,
+                    "text": c.text,
+                    "since": int(c.since * 1000),
+                }
+                for c in self.health.conditions()
+            ],
+            "printers": await self._printers(),
+            "alerts": [
+                {
+                    "alert_id": alert.alert_id,
+                    "cause": alert.cause,
+                    "state": "escalated" if alert.escalated else "sounding",
+                    "order_id": alert.order_id,
+                    "raised": alert.raised,
+                }
+                for alert in await self.alerting.open_alerts()
+            ],
+            "waiting": await self.orders.waiting(),
+            "shop_status": await self.database.read(_shop_status),
+            "sos": await self.sos.raised(),
+        }
+
+    async def _printers(self) -> list[dict[str, Any]]:
+        found = []
+        for view in await self.desk.printers():
+            state = "ready"
+            if view.parked:
+                state = "held"
+            elif view.fault:
+                state = "fault"
+            elif view.waiting:
+                state = "printing"
+            found.append(
+                {
+                    "name": view.name,
+                    "state": state,
+                    "fault": view.fault,
+                    "waiting": view.waiting + view.parked,
+                    "parked": view.parked,
+                }
+            )
+        return found
+
+    async def list_orders(self, params: ListOrders, _by: str) -> dict[str, Any]:
+        before = NEVER_MS if params.before is None else params.before
+        found = await self.orders.newest(params.limit + 1, before)
+        return {
+            "orders": [
+                {
+                    "order": stored.order,
+                    "stage": stored.stage,
+                    "received": stored.received,
+                    "jobs": await self.desk.jobs(stored.order.order_id),
+                }
+                for stored in found[: params.limit]
+            ],
+            "more": len(found) > params.limit,
+        }
+
+    # --- orders -----------------------------------------------------------------------------------
+
+    async def accept(self, params: OnOrder, by: str) -> str:
+        return await self.orders.act(params.order_id, "accepted", by)
+
+    async def reject(self, params: RejectOrder, by: str) -> str:
+        return await self.orders.act(params.order_id, "rejected", by, params.reason)
+
+    async def ready(self, params: OnOrder, by: str) -> str:
+        return await self.orders.act(params.order_id, "ready", by)
+
+    async def set_shop(self, params: SetShop, by: str) -> str:
+        row = (SHOP_KEY, params.status)
+        sql = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+        await self.database.write(lambda tx: tx.execute(sql, row))
+        await self.outbox.record(Shop(status=params.status, by=by))
+        self.changes.notify()
+        return params.status
+
+    # --- printers ---------------------------------------------------------------------------------
+
+    async def reprint(self, params: Reprint, by: str) -> list[str]:
+        target = params.job_id or params.order_id
+        if target is None:
+            raise Rejected("invalid", "say which order_id or job_id")
+        return await self.desk.reprint(target, by)
+
+    async def resume(self, params: Resume, by: str) -> int:
+        return await self.desk.resume(params.printer, params.choice, by)
+
+    async def test_page(self, params: OnPrinter, _by: str) -> str:
+        return await self.desk.test_page(params.printer)
+
+    async def preview(self, params: OnJob, _by: str) -> dict[str, Any]:
+        return {"elements": await self.desk.preview(params.job_id)}
+
+    # --- alerts and SOS ---------------------------------------------------------------------------
+
+    async def acknowledge(self, params: AckAlert, by: str) -> list[str]:
+        return await self.alerting.acknowledge(params.alert_id, by)
+
+    async def test_sound(self, _params: Any, _by: str) -> str:
+        await self.speaker.open()
+        try:
+            if not await self.speaker.say(["chime", "new_order"], loud=False):
+                raise Rejected("no_sound", "nothing was heard; see: edge-agent doctor")
+        finally:
+            await self.speaker.close()
+        return "played; if nobody heard it, check volume and cable"
+
+    async def test_sos(self, _params: Any, _by: str) -> str:
+        last = self.positioning.last if self.positioning else None
+        where = "without a position"
+        if last is not None:
+            where = f"with a position {self.clock.monotonic() - last.t:.0f} s old"
+        when = "now" if self.uplink.up_since is not None else "when the link is back"
+        return f"an SOS would be kept at once and sent {when}, {where}"
+
+    async def raise_sos(self, _params: Any, by: str) -> str:
+        return await self.sos.raise_sos(by)
+
+    async def cancel_sos(self, _params: Any, by: str) -> None:
+        await self.sos.cancel(by)
+
+    async def press(self, params: PressButton, _by: str) -> None:
+        for panel in self.panel:
+            press = getattr(panel, "press", None)
+            if press is None:
+                break
+            press(params.button, params.held_s)
+            return
+        raise Rejected("no_panel", "only a simulated panel can be pressed by a command")
+
+
+def _shop_status(connection: Any) -> str:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (SHOP_KEY,)).fetchone()
+    return row[0] if row else "open"
