@@ -17,7 +17,7 @@ from agent.arrival.presence import DWELL_S, BeaconPresence
 from drivers.base import Advert
 
 NEAR_DB = 6.0  # a place within this of another's margin is named as its rival
-FLOOR_MOVED = 0.3  # change of confidence worth telling
+FLOOR_MOVED = 0.2  # change of confidence worth telling
 
 Word = Literal["enter", "exit", "arrived", "unknown", "floor"]
 

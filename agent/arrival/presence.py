@@ -7,10 +7,10 @@
     unknown --p75 >= enter_rssi - 3.5 dB--------------------------> inside
     unknown --weak or silent, as above----------------------------> outside
 
-The 75th percentile over 3 s forgives packets lost in a body's shadow; many packets 8 dB above the
-threshold need not wait for it. A place is inside while one of its beacons is, and `arrived` once
-that has lasted 10 s. Time here is that of the last advert heard from anyone: while the radio hears
-nothing, no time passes, so that silence of the radio is never taken for a departure.
+The 75th percentile over 3 s forgives packets lost in a body's shadow; two packets 8 dB above the
+threshold within a second need not wait for it. A place is inside while one of its beacons is, and
+`arrived` once that has lasted 10 s. Time here is that of the last advert heard from anyone: while
+the radio hears nothing, no time passes, so that its silence is never taken for a departure.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ WINDOW_S = 3.0
 WINDOW_INTERVALS = 2.5  # the window of a slow beacon, so that two packets fit
 PACKETS = 2
 FAST_DB = 8.0
+FAST_S = 1.0
 HYSTERESIS_DB = 3.5
 DEEP_DB = 7.5
 WEAK_S = 3.0
@@ -46,7 +47,7 @@ class Level:
     """What the packets of the window say."""
 
     p75: float  # dBm
-    second: float  # dBm, of the second loudest packet
+    second: float  # dBm, of the second loudest packet of the last second
     packets: int
 
 
@@ -86,11 +87,13 @@ class BeaconPresence:
 
     def level(self, now: float) -> Level | None:
         """None when nothing was heard in the window."""
-        start = now - max(WINDOW_S, WINDOW_INTERVALS * self.interval)
+        slow = WINDOW_INTERVALS * self.interval
+        start, recent = now - max(WINDOW_S, slow), now - max(FAST_S, slow)
         window = sorted(rssi for t, rssi in self._packets if t > start)
         if not window:
             return None
-        return Level(percentile75(window), window[-2] if len(window) > 1 else -127, len(window))
+        last = sorted(rssi for t, rssi in self._packets if t > recent)
+        return Level(percentile75(window), last[-2] if len(last) > 1 else -127, len(window))
 
     def forget(self) -> None:
         """The scanner is deaf: judge anew when it hears again."""

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.arrival.presence import HISTORY, BeaconPresence, percentile75
+
+
+def fed(beacon: BeaconPresence, packets: Iterable[tuple[float, int]]) -> BeaconPresence:
+    """A beacon that was judged after every packet."""
+    for t, rssi in packets:
+        beacon.hear(t, rssi)
+        beacon.judge(t)
+    return beacon
+
+
+def steady(start: float, end: float, rssi: int, interval: float = 0.5) -> list[tuple[float, int]]:
+    return [(start + n * interval, rssi) for n in range(int((end - start) / interval) + 1)]
+
+
+def test_one_loud_packet_is_not_enough_and_two_are() -> None:
+    beacon = fed(BeaconPresence(-70.0), [(0.0, -40)])
+    assert beacon.inside is False
+    fed(beacon, [(0.5, -40)])
+    assert beacon.inside is True
+    assert (beacon.since, beacon.cause) == (0.5, "strong")
+
+
+def test_the_same_packet_told_twice_counts_once() -> None:
+    assert fed(BeaconPresence(-70.0), [(0.0, -40), (0.004, -40)]).inside is False
+
+
+def test_two_packets_far_above_the_threshold_need_not_wait_for_the_percentile() -> None:
+    faint = steady(0, 3, -90, 0.1)
+    assert fed(BeaconPresence(-70.0), [*faint, (3.1, -61), (3.2, -61)]).inside is True
+    assert fed(BeaconPresence(-70.0), [*faint, (3.1, -63), (3.2, -63)]).inside is False
+
+
+def test_a_weak_moment_is_no_departure() -> None:
+    beacon = fed(BeaconPresence(-70.0), [*steady(0, 10, -68), *steady(10.5, 13, -75)])
+    assert beacon.inside is True
+    assert fed(beacon, steady(13.5, 20, -68)).inside is True
+
+
+def test_weak_for_three_seconds_is_a_departure_dated_to_its_start() -> None:
+    beacon = fed(BeaconPresence(-70.0), [*steady(0, 10, -68), *steady(10.5, 20, -75)])
+    assert (beacon.inside, beacon.cause) == (False, "weak")
+    assert 11 <= beacon.since <= 13.5
+
+
+def test_very_weak_is_a_departure_at_once() -> None:
+    beacon = fed(BeaconPresence(-70.0), steady(0, 10, -68))
+    fed(beacon, steady(10.5, 13.5, -85))
+    assert (beacon.inside, beacon.cause) == (False, "weak")
+
+
+@pytest.mark.parametrize(("interval", "limit"), [(0.1, 10.0), (1.0, 10.0), (2.0, 16.0)])
+def test_silence_is_judged_by_the_interval_that_was_learned(interval: float, limit: float) -> None:
+    beacon = fed(BeaconPresence(-70.0), steady(0, 60, -60, interval))
+    beacon.judge(60 + limit - 0.1)
+    assert beacon.inside is True
+    beacon.judge(60 + limit + 0.2)
+    assert (beacon.inside, beacon.cause, beacon.since) == (False, "silent", pytest.approx(60))
+
+
+def test_a_report_per_scan_cycle_suffices_to_enter_and_to_stay() -> None:
+    """An adapter that filters duplicates reports a beacon once in 10.5 s."""
+    beacon = fed(BeaconPresence(-70.0), steady(0, 42, -65, 10.5))
+    assert (beacon.inside, beacon.since) == (True, 10.5)
+    beacon.judge(42 + 83)
+    assert beacon.inside is True
+    beacon.judge(42 + 85)
+    assert (beacon.inside, beacon.cause) == (False, "silent")
+
+
+def test_a_deaf_scanner_leaves_the_state_unknown_until_it_hears_again() -> None:
+    beacon = fed(BeaconPresence(-70.0), steady(0, 10, -60))
+    beacon.forget()
+    assert beacon.inside is None
+    beacon.resume(600.0)
+    beacon.judge(605.0)
+    assert beacon.inside is None
+    fed(beacon, [(605.0, -73), (605.5, -73)])  # between the thresholds: still there
+    assert beacon.inside is True
+
+
+@pytest.mark.parametrize("packets", [[], steady(601, 606, -80)])
+def test_after_deafness_a_departure_is_found_out(packets: list[tuple[float, int]]) -> None:
+    beacon = fed(BeaconPresence(-70.0), steady(0, 10, -60))
+    beacon.forget()
+    beacon.resume(600.0)
+    fed(beacon, packets)
+    beacon.judge(611.0)
+    assert beacon.inside is False
+    assert beacon.since >= 600
+
+
+def test_outside_stays_outside_when_the_scanner_was_deaf() -> None:
+    beacon = fed(BeaconPresence(-70.0), steady(0, 10, -90))
+    beacon.forget()
+    assert beacon.inside is False
+
+
+@given(st.lists(st.integers(-126, 20), min_size=1, max_size=40))
+def test_the_percentile_is_that_of_the_textbook(values: list[int]) -> None:
+    ordered = sorted(values)
+    position = 0.75 * (len(ordered) - 1)
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    expected = ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+    assert percentile75(ordered) == pytest.approx(expected)
+
+
+@settings(max_examples=80)
+@given(st.lists(st.tuples(st.floats(0.0, 20.0), st.integers(-110, -30)), max_size=60))
+def test_states_change_forward_in_time_only(steps: list[tuple[float, int]]) -> None:
+    beacon, now, since, inside = BeaconPresence(-70.0), 0.0, 0.0, False
+    for gap, rssi in steps:
+        now += gap
+        beacon.hear(now, rssi)
+        beacon.judge(now)
+        if beacon.inside != inside:
+            assert since <= beacon.since <= now
+            since, inside = beacon.since, bool(beacon.inside)
+        assert len(beacon._packets) <= HISTORY
