@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from agent.alerting import table
 from agent.alerting.policy import STAYS, Alert, Policy, State, Step
 from agent.alerting.signals import Signals
 from agent.alerting.speaker import REOPEN_S, Speaker
@@ -22,7 +23,6 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
-from agent.store import alerts as table
 from agent.store.database import Database, StoreError
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from agent.contract.wire import decode
 from agent.core.clock import Clock
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
+from agent.orders import table
 from agent.orders.lifecycle import Action, Stage, after_action, after_document, mask
-from agent.store import orders as table
 from agent.store.database import Database
 from agent.store.inbox import Incoming
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from agent.alerting import table
 from agent.contract.events import AlertEvent
-from agent.store import alerts as table
 from agent.store.database import StoreError
 
 OpenBench = Callable[..., AbstractAsyncContextManager[Any]]
