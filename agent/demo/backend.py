@@ -70,7 +70,7 @@ class BackEnd:
             return reaction
         try:
             if address.branch == "state":
-                self._state(address.device, payload, reaction)
+                self._state(address.device, payload, now_ms, reaction)
             else:
                 touched: set[tuple[str, str]] = set()
                 for event in _events(address, payload, content_type):
@@ -84,7 +84,7 @@ class BackEnd:
             self.rejected += 1
         return reaction
 
-    def _state(self, device: str, payload: bytes, reaction: Reaction) -> None:
+    def _state(self, device: str, payload: bytes, now_ms: int, reaction: Reaction) -> None:
         if not payload:
             return  # a retained message was cleared
         new = wire.decode(payload, Presence, max_bytes=MAX_BYTES)
@@ -96,7 +96,7 @@ class BackEnd:
             book = self.ledger.book(device, new.epoch, stream)
             book.says(first_unacked=state.first_unacked, last=state.last)
         if new.state != "online":
-            self.beliefs.setdefault(device, Belief()).lost()
+            self.beliefs.setdefault(device, Belief()).lost(now_ms)
         reaction.presence = (device, new)
 
     def _event(

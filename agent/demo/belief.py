@@ -34,11 +34,13 @@ class Belief:
     """What the back end thinks of one rider."""
 
     newest: Position | None = None
+    _lost_ms: int = 0
     fresh: bool = False  # a position of this connection has come; until then nothing is claimed
 
-    def lost(self) -> None:
-        """The broker says that the device is gone: the last place is history now."""
+    def lost(self, now_ms: int) -> None:
+        """The broker says that the device is gone: from here on nothing is extrapolated."""
         self.fresh = False
+        self._lost_ms = now_ms
 
     def hear(self, position: Position, *, late: bool) -> None:
         if self.newest is None or position.fix_t >= self.newest.fix_t:
@@ -46,10 +48,11 @@ class Belief:
             self.fresh = self.fresh or not late
 
     def at(self, now_ms: int) -> tuple[float, float] | None:
-        """Latitude and longitude, extrapolated to `now_ms`."""
+        """Latitude and longitude, extrapolated to `now_ms`, or to when the device was lost."""
         if self.newest is None:
             return None
-        here, age_s = self.newest, max(0.0, (now_ms - self.newest.fix_t) / 1000)
+        until = now_ms if self.fresh else min(now_ms, self._lost_ms)
+        here, age_s = self.newest, max(0.0, (until - self.newest.fix_t) / 1000)
         if not here.speed or here.course is None:
             return here.lat, here.lon
         way, course = here.speed * age_s, math.radians(here.course)

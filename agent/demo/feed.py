@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-KEPT = {"wire": 80, "trail": 3000, "orders": 400, "tickets": 14, "notes": 8}
+KEPT = {"wire": 80, "trail": 3000, "orders": 2500, "tickets": 14, "notes": 8}
 
 
 @dataclass(slots=True)

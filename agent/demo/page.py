@@ -161,6 +161,7 @@ class Page:
         }
         later: dict[str, Callable[[], Awaitable[None]]] = {
             "accept": lambda: stage.accept(params.get("order_id", "")),
+            "accept_all": stage.accept_all,
             "heard": stage.heard,
             "sos": stage.sos,
         }

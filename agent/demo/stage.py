@@ -86,6 +86,7 @@ class Stage:
         self._places: set[str] = set()
         self._rush: set[str] = set()
         self._sos = False
+        self._first_fix: int | None = None  # unix ms
         self._agents: list[asyncio.Task[None]] = []
         self._rider: dict[str, Any] = {}
         self._late_events: int | None = None  # since the cable came back
@@ -176,6 +177,10 @@ class Stage:
         await self._ask("shop", "order.accept", order_id=order_id)
         self._show_card(self.cards.accepted(order_id))
 
+    async def accept_all(self) -> None:
+        for order_id in self.open_orders():
+            await self.accept(order_id)
+
     async def heard(self) -> None:
         """Somebody in the shop has heard the alert."""
         await self._ask("shop", "alert.ack")
@@ -257,8 +262,17 @@ class Stage:
                 "p50": self.errors.percentile(0.5),
                 "p95": self.errors.percentile(0.95),
                 "count": self.errors.count,
+                "told": self.feed.total("trail"),
+                "fixes": self._fixes(),
             },
         }
+
+    def _fixes(self) -> int:
+        """Seconds since the first position; the receiver gives one fix a second."""
+        newest = self.backend.beliefs.get(self.devices["rider"].id)
+        if self._first_fix is None or newest is None or newest.newest is None:
+            return 0
+        return round((newest.newest.fix_t - self._first_fix) / 1000)
 
     def _agent(self, role: str) -> dict[str, Any]:
         device = self.devices[role]
@@ -312,6 +326,7 @@ class Stage:
             self._late_events += late
         match heard.body:
             case Position() as p:
+                self._first_fix = self._first_fix or p.fix_t
                 point = {"lat": p.lat, "lon": p.lon, "t": p.fix_t, "late": late}
                 self.feed.add("trail", point)
             case Fence() as f:

@@ -2,7 +2,7 @@
 
 import { byId, make, write } from "./dom.js";
 import { Town } from "./map.js";
-import { showOrders, showShop, takeOrders } from "./panel.js";
+import { nameShop, showOrders, showShop, takeOrders } from "./panel.js";
 import { showTickets, clearTickets } from "./paper.js";
 import { turnOn } from "./sound.js";
 import { showWire } from "./wire.js";
@@ -14,6 +14,7 @@ const GLYPHS = {
 };
 const town = new Town(byId("map"));
 let status = null;
+let shop = null;
 let captionTimer = 0;
 
 function act(what, more) {
@@ -110,6 +111,7 @@ function showStatus(next) {
   const off = next.position;
   write(byId("off-by"), off.now === null ? "–" : off.now.toFixed(1) + " m");
   write(byId("off-stats"), off.count > 20 ? say("off_stats", off.p50.toFixed(1), off.p95.toFixed(1)) : "");
+  write(byId("off-cost"), off.fixes > 0 ? say("off_cost", off.told, off.fixes) : "");
 }
 
 function showRider(rider) {
@@ -119,6 +121,8 @@ function showRider(rider) {
 
 function onFrame(frame) {
   if (frame.hello) {
+    shop = frame.hello.town.shop;
+    nameShop(shop);
     town.lay(frame.hello.town);
     clearTickets();
     byId("orders").replaceChildren();
@@ -146,6 +150,7 @@ function relabel() {
   setLanguage(getLanguage());
   write(byId("lang"), getLanguage() === "zh" ? "EN" : "中文");
   write(byId("live"), say("live"));
+  if (shop) nameShop(shop);
   if (status) showStatus(status);
   showOrders(act);
   town.redraw();

@@ -187,8 +187,8 @@ export class Town {
       pen.stroke();
       pen.fillStyle = heard ? "#5b34ab" : "#8f7fb8";
       pen.font = "600 10px system-ui, sans-serif";
-      pen.textAlign = "left";
-      if (beacon.floor) pen.fillText(beacon.floor, x + 9, y + 1);
+      pen.textAlign = "right";
+      if (beacon.floor) pen.fillText(beacon.floor, x - 9, y + 1);
     }
   }
 

@@ -5,12 +5,13 @@ import { ring } from "./sound.js";
 import { getLanguage, say } from "./words.js";
 
 const CARDS = 25;
+const MANY = 8; // open orders; from there on one button accepts them all
 const orders = new Map(); // id -> newest card data, in the order of arrival
 
 export function takeOrders(changed) {
   for (const order of changed) orders.set(order.id, order);
   for (const id of orders.keys()) {
-    if (orders.size <= 400) break;
+    if (orders.size <= 2500) break;
     orders.delete(id);
   }
 }
@@ -64,14 +65,21 @@ export function showOrders(act) {
   const done = known.filter((order) => order.stage === "accepted").reverse();
   const shown = [...open, ...done].slice(0, CARDS);
   const cards = shown.map((order) => cardOf(order, act));
+  if (open.length > MANY) {
+    const all = make("button", "all", say("accept_all", open.length));
+    all.type = "button";
+    all.addEventListener("click", () => { all.disabled = true; act("accept_all"); });
+    cards.unshift(all);
+  }
   if (!cards.length) cards.push(make("p", "empty", say("no_orders")));
   if (known.length > shown.length) cards.push(make("p", "more", say("more_orders", known.length - shown.length)));
   box.replaceChildren(...cards);
 }
 
+export function nameShop(shop) { write(byId("shop-name"), shop[getLanguage()]); }
+
 export function showShop(status) {
   const cut = status.agents.some((agent) => agent.role === "shop" && agent.cut);
-  write(byId("shop-name"), status.shop_name);
   const net = byId("shop-net");
   net.className = "chip " + (cut ? "warn" : "ok");
   write(net, say(cut ? "net_out" : "net_ok"));
