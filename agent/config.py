@@ -30,104 +30,185 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")]
 Duration = Annotated[str, Meta(pattern=r"^[0-9]+(ms|s|m|h|d)$")]
 
 
+def says(meaning: str) -> Meta:
+    """What a setting is for; from here it gets into docs/configuration.md and the JSON Schema."""
+    return Meta(description=meaning)
+
+
+# The settings of one driver, in a sub-table of its name, e.g. [position.serial].
+OfDriver = Annotated[dict[str, Any], says("settings of this driver, see docs/drivers.md")]
+
+
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every section; an unknown key is a mistake, not an extension."""
 
 
 class Device(Section, frozen=True, kw_only=True):
-    id: Annotated[str, Meta(pattern=topics.DEVICE_ID.pattern)]
-    site: str = ""
+    """Who this device is."""
+
+    id: Annotated[
+        str,
+        Meta(pattern=topics.DEVICE_ID.pattern),
+        says("its name for the back end: one level of every topic, and the MQTT client id"),
+    ]
+    site: Annotated[str, says("where it belongs; the back end sees it in `state`")] = ""
 
 
 class Store(Section, frozen=True, kw_only=True):
-    path: str = STORE_DEFAULT
-    max_mb: Annotated[float, Meta(ge=1)] = 200.0  # sheds positions first, orders and SOS never
+    """Where everything waits until the back end has it."""
+
+    path: Annotated[str, says("the database; the control socket lies beside it")] = STORE_DEFAULT
+    max_mb: Annotated[
+        float,
+        Meta(ge=1),
+        says("beyond it the oldest telemetry, then state, gives way; orders, prints and SOS never"),
+    ] = 200.0
 
 
 class Uplink(Section, frozen=True, kw_only=True):
-    url: Annotated[str, Meta(pattern=r"^mqtts?://[^/\s]+$")] = "mqtt://127.0.0.1:1883"
-    confirm: Literal["backend", "broker"] = "backend"
-    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
-    session_expiry: Duration = "7d"
-    username: str | None = None
-    password_file: str | None = None  # the secret stays out of the configuration
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    retry_max_s: Positive = 60.0
+    """The way to the broker."""
+
+    url: Annotated[
+        str, Meta(pattern=r"^mqtts?://[^/\s]+$"), says("mqtt:// or mqtts://HOST[:PORT]; MQTT 5")
+    ] = "mqtt://127.0.0.1:1883"
+    confirm: Annotated[
+        Literal["backend", "broker"],
+        says("who must have an event before it is forgotten here: `backend` waits for its `ack`"),
+    ] = "backend"
+    keepalive_s: Annotated[
+        int, Meta(ge=5, le=3600), says("MQTT keep-alive: how soon either side notices a dead line")
+    ] = 30
+    session_expiry: Annotated[
+        Duration, says("so long the broker keeps orders and commands for an absent device")
+    ] = "7d"
+    username: Annotated[str | None, says("for brokers that want one")] = None
+    password_file: Annotated[
+        str | None, says("file with the password in its first line; none is kept in here")
+    ] = None
+    ca: Annotated[str | None, says("PEM file to check the broker by; else the system's")] = None
+    cert: Annotated[str | None, says("PEM file with this device's certificate")] = None
+    key: Annotated[str | None, says("PEM file with its private key")] = None
+    retry_max_s: Annotated[Positive, says("longest pause between two attempts to connect")] = 60.0
 
 
 class PositionConfig(Section, frozen=True, kw_only=True):
-    driver: str = "gpsd"
-    profile: str = "seed"
-    datum: Literal["wgs84"] = "wgs84"
-    max_error_m: Positive | None = None  # None: as the profile says
-    moving_s: NotNegative | None = None  # 0 = no heartbeat
-    still_s: NotNegative | None = None
-    gpsd: dict[str, Any] = {}
-    serial: dict[str, Any] = {}
-    replay: dict[str, Any] = {}
-    simulated: dict[str, Any] = {}
+    """Where the rider is; see docs/positioning.md."""
+
+    driver: Annotated[str, says("a driver of the kind gps")] = "gpsd"
+    profile: Annotated[str, says("named defaults of the next three: `seed`, `economy`")] = "seed"
+    datum: Annotated[Literal["wgs84"], says("of the positions that are sent")] = "wgs84"
+    max_error_m: Annotated[
+        Positive | None, says("how far the back end's picture may be off, in metres")
+    ] = None
+    moving_s: Annotated[
+        NotNegative | None, says("longest silence of a moving rider; 0: no heartbeat")
+    ] = None
+    still_s: Annotated[
+        NotNegative | None, says("longest silence of a standing rider; 0: no heartbeat")
+    ] = None
+    gpsd: OfDriver = {}
+    serial: OfDriver = {}
+    replay: OfDriver = {}
+    simulated: OfDriver = {}
 
 
 class FenceConfig(Section, frozen=True, kw_only=True):
-    id: Name
-    lat: Latitude
-    lon: Longitude
-    radius_m: Positive = 100.0
+    """A circle whose crossing the back end hears of."""
+
+    id: Annotated[Name, says("its name in `fence` events")]
+    lat: Annotated[Latitude, says("degrees WGS-84")]
+    lon: Annotated[Longitude, says("degrees WGS-84")]
+    radius_m: Annotated[Positive, says("metres")] = 100.0
 
 
 class Beacons(Section, frozen=True, kw_only=True):
-    driver: str = "bluez"
-    places: str = "/etc/edge-agent/places.toml"
-    bluez: dict[str, Any] = {}
-    replay: dict[str, Any] = {}
-    simulated: dict[str, Any] = {}
+    """Bluetooth beacons of shops."""
+
+    driver: Annotated[str, says("a driver of the kind beacons")] = "bluez"
+    places: Annotated[
+        str, says("file that says which beacon hangs where; example: config/places.toml")
+    ] = "/etc/edge-agent/places.toml"
+    bluez: OfDriver = {}
+    replay: OfDriver = {}
+    simulated: OfDriver = {}
 
 
 class PrinterConfig(Section, frozen=True, kw_only=True):
-    name: Name
-    uri: Annotated[str, Meta(pattern=r"^(tcp|usb|serial|file|simulated)://")]
-    charset: Literal["gb18030", "gbk", "big5", "shift_jis", "euc_kr", "utf8", "raster"] = "gb18030"
-    width_mm: Literal[58, 80] = 80
-    stations: list[str] = []  # none: every item
-    backup: str | None = None
-    stale_after: Duration = "30m"
-    copies: Annotated[int, Meta(ge=1, le=9)] = 1
-    exclusive: bool = False  # nobody else prints here: stay connected and see faults at once
-    beep: Annotated[int, Meta(ge=0, le=9)] = 0  # times the printer's own buzzer sounds a ticket
-    font: str | None = None  # file asked first for characters that the printer lacks
+    """A ticket printer; one section each."""
+
+    name: Annotated[Name, says("its name for people and in `print` events")]
+    uri: Annotated[
+        str,
+        Meta(pattern=r"^(tcp|usb|serial|file|simulated)://"),
+        says("how it is connected; see docs/drivers.md"),
+    ]
+    charset: Annotated[
+        Literal["gb18030", "gbk", "big5", "shift_jis", "euc_kr", "utf8", "raster"],
+        says("of its character ROM; a line it lacks is drawn, `raster` draws every line"),
+    ] = "gb18030"
+    width_mm: Annotated[Literal[58, 80], says("paper width")] = 80
+    stations: Annotated[
+        list[str], says("only dishes of these stations or categories; none: every dish")
+    ] = []
+    backup: Annotated[
+        str | None, says("name of the printer that takes over while this one cannot print")
+    ] = None
+    stale_after: Annotated[
+        Duration, says("a ticket that waited longer for the printer waits for a person's word")
+    ] = "30m"
+    copies: Annotated[int, Meta(ge=1, le=9), says("of each ticket")] = 1
+    exclusive: Annotated[
+        bool, says("tcp: nobody else prints here, so stay connected and see faults at once")
+    ] = False
+    beep: Annotated[int, Meta(ge=0, le=9), says("times its own buzzer sounds a ticket")] = 0
+    font: Annotated[str | None, says("file asked first for characters that the printer lacks")] = (
+        None
+    )
 
 
 class Sound(Section, frozen=True, kw_only=True):
-    driver: str = "alsa"
-    device: str = "default"
-    volume: Annotated[float, Meta(ge=0, le=1)] = 1.0
-    prompts: str | None = None  # folder with the shop's own WAV files, by the names of ours
-    language: Literal["zh", "en"] = "zh"
-    simulated: dict[str, Any] = {}
+    """The loudspeaker; without this section the device is silent. See docs/alerts.md."""
+
+    driver: Annotated[str, says("a driver of the kind sound")] = "alsa"
+    device: Annotated[str, says("ALSA device; `aplay -L` lists them")] = "default"
+    volume: Annotated[float, Meta(ge=0, le=1), says("0 to 1, until an alert escalates")] = 1.0
+    prompts: Annotated[
+        str | None, says("folder with the shop's own WAV files, by the names of ours")
+    ] = None
+    language: Annotated[Literal["zh", "en"], says("of the voice that ships")] = "zh"
+    simulated: OfDriver = {}
 
 
 class Alert(Section, frozen=True, kw_only=True):
-    repeat_s: Positive = 8.0
-    escalate_s: Positive = 90.0
+    """How alerts insist."""
+
+    repeat_s: Annotated[Positive, says("between two sounds")] = 8.0
+    escalate_s: Annotated[Positive, says("without an answer for so long, it gets louder")] = 90.0
 
 
 class PanelConfig(Section, frozen=True, kw_only=True):
-    driver: str = "simulated"
-    sos_hold_s: Positive = 3.0
-    gpio: dict[str, Any] = {}
-    simulated: dict[str, Any] = {}
+    """Buttons, lights and a buzzer."""
+
+    driver: Annotated[str, says("a driver of the kind panel")] = "simulated"
+    sos_hold_s: Annotated[Positive, says("how long the SOS button must be held")] = 3.0
+    gpio: OfDriver = {}
+    simulated: OfDriver = {}
 
 
 class Page(Section, frozen=True, kw_only=True):
-    listen: Annotated[str, Meta(pattern=r"^(\[[0-9a-f:]+\]|[^:\s]+):[0-9]+$")] = "127.0.0.1:8080"
+    """The staff page; see docs/page.md."""
+
+    listen: Annotated[
+        str,
+        Meta(pattern=r"^(\[[0-9a-f:]+\]|[^:\s]+):[0-9]+$"),
+        says("address and port, on loopback"),
+    ] = "127.0.0.1:8080"
 
 
 class Config(Section, frozen=True, kw_only=True):
     """Everything a device is told. A shop needs printers, a rider a position."""
 
-    role: Literal["shop", "rider"]
+    role: Annotated[Literal["shop", "rider"], says("what the device is for")]
     device: Device
     store: Store = Store()
     uplink: Uplink = Uplink()
