@@ -102,8 +102,12 @@ class _Page:
                 self.elements.append(Text((Run(padded, True, size, 2, True),)))
 
     def pair(self, left: str, right: str, *, bold: bool = False, height: int = 1) -> None:
-        """`left` wrapped, `right` at the right end of its first line."""
+        """`left` wrapped, `right` at the right end of its first line, or below where it is long."""
         right = clean(right)
+        if columns(right) > self.width - INDENT - 2:
+            self.write(left, bold=bold, scale=(1, height))
+            self.write(right, bold=bold, scale=(1, height), align="right")
+            return
         room = max(4, self.width - columns(right) - 1)
         for n, line in enumerate(wrap(left, room)):
             tail = " " * (self.width - columns(line) - columns(right)) + right if n == 0 else ""

@@ -73,7 +73,10 @@ class Dialogue:
         self._barriers = 0
         self._forget()
         self._transport.write(escpos.RESYNC)
-        self._forget()
+        if self.talks and not self._ask(1, self._settings.stall_s):
+            raise DriverError(
+                f"printer {self._settings.name} does not recover; switch it off and on"
+            )
 
     def write(self, data: bytes) -> None:
         """A printer that hung up meanwhile is found out before the first byte is lost in it."""

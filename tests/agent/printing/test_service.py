@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 from agent.contract.events import PrintEvent
 from drivers.base import DriverError
@@ -145,8 +146,6 @@ def test_a_ticket_that_is_in_doubt_again_and_again_waits_for_a_person(make_shop,
                     await self._session.barrier()
                     raise DriverError("no answer")
 
-            from contextlib import asynccontextmanager
-
             @asynccontextmanager
             async def deaf(config, clock):
                 async with opened(config, clock) as session:
@@ -202,14 +201,14 @@ def test_a_ticket_that_hangs_half_printed_goes_to_the_backup_as_a_possible_dupli
 ):
     async def main():
         kitchen = given.printer("kitchen", backup="bar")
-        async with make_shop([kitchen, given.printer("bar", stations=["drinks"])]) as shop:
-            async with shop.running():
-                shop.virtual["kitchen"].paper_for(3)
-                await shop.order(given.order(1))
-                await shop.until(lambda: shop.papers("bar"), step=0.3)
-                (paper,) = shop.papers("bar")
-                assert "POSSIBLE DUPLICATE" in paper
-                assert "BACKUP FROM kitchen" in paper
+        bar = given.printer("bar", stations=["drinks"])
+        async with make_shop([kitchen, bar]) as shop, shop.running():
+            shop.virtual["kitchen"].paper_for(3)
+            await shop.order(given.order(1))
+            await shop.until(lambda: shop.papers("bar"), step=0.3)
+            (paper,) = shop.papers("bar")
+            assert "POSSIBLE DUPLICATE" in paper
+            assert "BACKUP FROM kitchen" in paper
 
     asyncio.run(main())
 
@@ -259,15 +258,14 @@ def test_after_a_long_outage_a_person_decides_what_is_still_printed(make_shop, g
 
 def test_setting_the_clock_makes_no_ticket_old(make_shop, given):
     async def main():
-        async with make_shop([given.printer()]) as shop:
-            async with shop.running():
-                await shop.until(lambda: shop.virtual["kitchen"].connected)
-                shop.virtual["kitchen"].fault("paper_out")
-                await shop.until(lambda: shop.trouble)
-                await shop.order(given.order(1))
-                shop.clock.set_wall(shop.clock.wall() + 90 * 86400)
-                shop.virtual["kitchen"].fault("paper_out", on=False)
-                await shop.until(lambda: "printed" in shop.notes.prints())
+        async with make_shop([given.printer()]) as shop, shop.running():
+            await shop.until(lambda: shop.virtual["kitchen"].connected)
+            shop.virtual["kitchen"].fault("paper_out")
+            await shop.until(lambda: shop.trouble)
+            await shop.order(given.order(1))
+            shop.clock.set_wall(shop.clock.wall() + 90 * 86400)
+            shop.virtual["kitchen"].fault("paper_out", on=False)
+            await shop.until(lambda: "printed" in shop.notes.prints())
 
     asyncio.run(main())
 
@@ -325,7 +323,7 @@ def test_a_preview_shows_what_the_printer_gets(make_shop, given):
             (job,) = await shop.desk.jobs("ORD-1")
             elements = await shop.desk.preview(job.job_id)
             printed = shop.virtual["kitchen"].paper[0].elements
-            assert [e for e in elements[:-4]] == list(printed[:-4])
+            assert elements[:-4] == list(printed[:-4])
 
     asyncio.run(main())
 

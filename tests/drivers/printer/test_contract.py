@@ -20,6 +20,11 @@ def _no_pictures(line: Text):
     raise AssertionError(line)
 
 
+async def send(printer, data: bytes) -> None:
+    await printer.write(data)
+    await printer.barrier()
+
+
 def printed(virtual) -> list[str]:
     return [paper.plain for paper in virtual.paper]
 
@@ -85,8 +90,7 @@ def test_a_printer_that_hangs_is_given_up(rig):
         async with rig.open() as printer:
             rig.virtual.fault("stall")
             with pytest.raises(DriverError):
-                await printer.write(job("x" * 40))
-                await printer.barrier()
+                await send(printer, job("x" * 40))
 
     asyncio.run(main())
 
@@ -142,8 +146,7 @@ def test_a_connection_that_breaks_within_a_ticket_leaves_it_in_doubt(rig):
         async with rig.open() as printer:
             rig.virtual.drop(after=200)
             with pytest.raises(DriverError) as caught:
-                await printer.write(job(*["a long line of text"] * 2000))
-                await printer.barrier()
+                await send(printer, job(*["a long line of text"] * 2000))
             assert getattr(caught.value, "accepted", 1) > 0
 
     asyncio.run(main())
