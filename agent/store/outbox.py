@@ -79,10 +79,11 @@ class Outbox:
         self._reserving = asyncio.Lock()
         self.epoch = ""
         self.committed: Callable[[], None] = lambda: None
+        self._busy = asyncio.Event()  # there may be something to commit, to forget or to shed
 
     async def open(self) -> None:
         """Read where the last run ended, and explain what it may have lost."""
-        self._database.committed = lambda: self.committed()
+        self._database.committed = self._on_commit
         await self._database.write(self._recover)
 
     # --- recording --------------------------------------------------------------------------------
@@ -96,8 +97,12 @@ class Outbox:
             await self._reserve(body.STREAM)
         stream.issued += 1
         stream.tail.append((self._clock.monotonic(), self._row(stream.issued, body, t)))
-        self.committed()
+        self._on_commit()
         return stream.issued
+
+    def _on_commit(self) -> None:
+        self._busy.set()
+        self.committed()
 
     def put(self, tx: sqlite3.Connection, body: Body, *, t: float | None = None) -> int:
         """Add a critical event to a transaction under way (in the store's thread)."""
@@ -180,6 +185,7 @@ class Outbox:
         if seq <= stream.acked:
             return
         stream.acked = seq
+        self._busy.set()
         while stream.tail and stream.tail[0][1].seq <= seq:
             stream.tail.popleft()
 
@@ -210,7 +216,10 @@ class Outbox:
         """Commits the groups, forgets what is acknowledged, keeps within the quota."""
         last_forget = last_quota = self._clock.monotonic()
         while True:
+            await heartbeat.idle(self._busy.wait())
             await heartbeat.idle(self._clock.sleep(TICK_S))
+            if not any(s.tail or s.acked > s.forgotten for s in self._streams.values()):
+                self._busy.clear()  # an idle device does not wake up for this
             now = self._clock.monotonic()
             try:
                 due = any(
