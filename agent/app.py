@@ -121,9 +121,12 @@ class App:
 
     async def _serve(self) -> None:
         """The rooms in one supervisor, the way out in another, so that it ends after them."""
-        feed = self.notifier.feed
-        rooms = Supervisor(self.clock, self.health, feed=feed)
         way_out = Supervisor(self.clock, self.health)
+        rooms = Supervisor(
+            self.clock,
+            self.health,
+            feed=lambda: None if way_out.stuck() else self.notifier.feed(),
+        )
         reporter = HealthReporter(self.health, self.outbox)
         self.health.listen(lambda *_: self.changes.notify())
         beneath = asyncio.ensure_future(way_out.run([_Keeping(self.outbox), self.uplink]))

@@ -75,6 +75,11 @@ class Supervisor:
             for service in services:
                 group.create_task(self._keep(service), name=service.name)
 
+    def stuck(self) -> list[str]:
+        """Services that make no progress."""
+        now = self._clock.monotonic()
+        return [heart.name for heart in self._hearts.values() if heart.stuck(now)]
+
     async def _keep(self, service: Service) -> None:
         backoff = BACKOFF_MIN_S
         heart = self._hearts[service.name] = Heartbeat(service.name, self._clock, self._health)
@@ -96,9 +101,11 @@ class Supervisor:
         while True:
             await self._clock.sleep(1.0)
             self._health.poll()
-            now = self._clock.monotonic()
-            stuck = [heart.name for heart in self._hearts.values() if heart.stuck(now)]
-            for name in stuck:
-                self._health.set(f"stuck.{name}", f"service {name} hangs", severity="critical")
+            stuck = self.stuck()
+            for name in self._hearts:
+                if name in stuck:
+                    self._health.set(f"stuck.{name}", f"service {name} hangs", severity="critical")
+                else:
+                    self._health.clear(f"stuck.{name}")
             if not stuck:
                 self._feed()

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import queue
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -88,6 +89,11 @@ class Database:
         """`run(connection)` between transactions; it must not write."""
         return await self._submit(run, write=False)
 
+    async def keep_reserve(self) -> None:
+        """Put the reserve back once there is room again."""
+        if not self._reserve().exists():
+            await asyncio.get_running_loop().run_in_executor(None, self._fill_reserve)
+
     async def _submit(self, run: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
         if self._thread is None:
             raise StoreError("the store is closed")
@@ -120,8 +126,11 @@ class Database:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            problem = self._explain(error)
-            outcomes = [(work, None, problem) for work in group]
+            if len(group) > 1:  # whoever can be served alone is
+                for work in group:
+                    self._commit(connection, [work])
+                return
+            outcomes = [(group[0], None, self._explain(error))]
         for work, result, problem_ in outcomes:
             if work.done.set_running_or_notify_cancel():
                 if problem_ is None:
@@ -194,8 +203,11 @@ class Database:
     def _fill_reserve(self) -> None:
         reserve = self._reserve()
         if not reserve.exists():
-            with contextlib.suppress(OSError):
-                reserve.write_bytes(b"\0" * RESERVE_BYTES)
+            try:
+                if shutil.disk_usage(self.path.parent).free > 2 * RESERVE_BYTES:
+                    reserve.write_bytes(b"\0" * RESERVE_BYTES)
+            except OSError:
+                reserve.unlink(missing_ok=True)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

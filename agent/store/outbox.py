@@ -235,6 +235,7 @@ class Outbox:
                 if now - last_quota >= QUOTA_CHECK_S:
                     last_quota = now
                     self._tell_quota(await self._database.write(self._shed))
+                    await self._database.keep_reserve()
             except StoreError as error:
                 self._health.set(
                     "store", f"{error}. Free some space or change the card.", severity="critical"

@@ -69,7 +69,6 @@ class LinkSettings:
 class Connected:
     session_present: bool
     receive_maximum: int  # QoS 1 messages that the broker takes unacknowledged
-    max_packet: int | None  # bytes; None: no limit stated
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +362,6 @@ class _Session:
                 Connected(
                     session_present=flags.session_present,
                     receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
-                    max_packet=getattr(properties, "MaximumPacketSize", None),
                 )
             )
 
