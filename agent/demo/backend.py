@@ -60,6 +60,9 @@ class BackEnd:
         self._orders.setdefault(device, {})[order.order_id] = order
         return Outgoing(topics.order(device, order.order_id), wire.encode(order))
 
+    def newest(self, device: str, order_id: str) -> Order:
+        return self._orders[device][order_id]
+
     def receive(
         self, topic: str, payload: bytes, content_type: str | None, now_ms: int
     ) -> Reaction:

@@ -60,21 +60,21 @@ class Belief:
 
 
 @dataclass(slots=True)
-class Errors:
-    """Distances between belief and truth, in metres, kept as counts of 0.1 m."""
+class Spread:
+    """Many measurements (metres, seconds), kept as counts of tenths."""
 
     _tenths: dict[int, int] = field(default_factory=dict)
     worst: float = 0.0
     count: int = 0
 
-    def add(self, metres: float) -> None:
-        tenth = round(metres * 10)
+    def add(self, value: float) -> None:
+        tenth = round(value * 10)
         self._tenths[tenth] = self._tenths.get(tenth, 0) + 1
-        self.worst = max(self.worst, metres)
+        self.worst = max(self.worst, value)
         self.count += 1
 
     def percentile(self, share: float) -> float:
-        """The smallest error that `share` of all samples do not exceed."""
+        """The smallest value that `share` of all measurements do not exceed."""
         wanted, seen = share * self.count, 0
         for tenth in sorted(self._tenths):
             seen += self._tenths[tenth]

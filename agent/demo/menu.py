@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+import msgspec
+
 from agent.contract.orders import Amount, Courier, Customer, Footer, Item, Option, Order
 
 
@@ -74,6 +76,18 @@ def order(n: int, rng: random.Random, now_ms: int) -> Order:
         ),
         courier=Courier(name=("小林", "Lin")[lang], phone="139****0000"),
         footer=[Footer(text=("演示订单,请勿备餐", "Demo order, do not cook")[lang])],
+    )
+
+
+def changed(order: Order, rng: random.Random) -> Order:
+    """The next version: one dish more, and what that costs."""
+    more = _item(rng.choice(DISHES), rng, int(order.platform == PLATFORMS[1]))
+    price = (more.unit_price or 0) * more.qty
+    return msgspec.structs.replace(
+        order,
+        version=order.version + 1,
+        items=[*order.items, more],
+        total=(order.total or 0) + price,
     )
 
 

@@ -127,9 +127,9 @@ class Page:
         self._streams += 1
         try:
             while True:
-                frame: dict[str, Any] = dict(self._stage.feed.since(cursor))
-                frame["rider"] = self._stage.rider()
-                frame["wire_total"] = self._stage.feed.total("wire")
+                frame: dict[str, Any] = dict(self._stage.witness.feed.since(cursor))
+                frame["rider"] = self._stage.witness.sample
+                frame["wire_total"] = self._stage.witness.feed.total("wire")
                 if count == 0:
                     frame["hello"] = {"town": self._town}
                 if count % STATUS_EVERY == 0:

@@ -8,37 +8,45 @@ from typing import Any
 
 import msgspec
 
+from agent.contract.orders import Order
 from drivers.printer.elements import Element, Paper, Qr
 
-ORDER = re.compile(r"demo-\d{5}")
+FOOT = re.compile(r"(demo-\d{5}) v(\d+)")  # agent/printing/layout prints it once a ticket
 BANNER = "POSSIBLE DUPLICATE"
 
 
 @dataclass(slots=True)
 class Tickets:
-    """Pieces of paper by order."""
+    """Pieces of paper by version of an order."""
 
     pieces: int = 0
-    flagged: int = 0  # tickets beyond an order's first that say POSSIBLE DUPLICATE
+    flagged: int = 0  # tickets beyond a version's first that say POSSIBLE DUPLICATE
     unflagged: int = 0  # ... that do not: somebody cooks twice
-    _orders: set[str] = field(default_factory=set)
+    _versions: set[str] = field(default_factory=set)
 
     def add(self, paper: Paper) -> None:
         text = paper.plain
         self.pieces += 1
-        for order_id in ORDER.findall(text):  # once a ticket, at its foot
-            if order_id in self._orders:
+        for foot in FOOT.finditer(text):
+            version = foot[0]
+            if version in self._versions:
                 self.flagged += BANNER in text
                 self.unflagged += BANNER not in text
-            self._orders.add(order_id)
+            self._versions.add(version)
 
-    def has(self, order_id: str) -> bool:
-        return order_id in self._orders
+    def has(self, version: str) -> bool:
+        """Whether paper of `demo-00001 v1` is out."""
+        return version in self._versions
 
     @property
-    def orders(self) -> int:
-        """Orders with at least one ticket."""
-        return len(self._orders)
+    def versions(self) -> int:
+        """Versions of orders with at least one ticket."""
+        return len(self._versions)
+
+
+def version_of(order: Order) -> str:
+    """How a ticket's foot names it."""
+    return f"{order.order_id} v{order.version}"
 
 
 def picture(paper: Paper, dots: int) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class Post:
     """`sent` hears of each message that goes out for the first time."""
 
     sent: Callable[[Outgoing], None]
-    link: Link | None = None
+    link: Link
     _limit: int = 1
     _queue: deque[Outgoing] = field(default_factory=lambda: deque(maxlen=QUEUE_MAX))
     _flying: dict[int, Outgoing] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Post:
         self._pump()
 
     def _pump(self) -> None:
-        while self.link is not None and self._queue and len(self._flying) < self._limit:
+        while self._queue and len(self._flying) < self._limit:
             outgoing, self._next = self._queue.popleft(), self._next + 1
             self._flying[self._next] = outgoing
             done = partial(self._done, self._next)

@@ -29,7 +29,7 @@ async def visit(stage: Stage, clock: Clock) -> None:
     await stage.started.wait()
     await clock.sleep(FIRST_ORDER_S)
     while True:
-        if len(stage.open_orders()) < OPEN_MAX and not stage.is_rushing:
+        if len(stage.open_orders()) < OPEN_MAX and not stage.witness.rush:
             stage.order()
         await clock.sleep(NEXT_ORDER_S)
 
@@ -44,10 +44,10 @@ async def play(stage: Stage, clock: Clock, seconds: float, say: Callable[[str], 
         await act()
     say("the story is over; waiting until everything is printed and delivered")
     left = start + seconds + DRAIN_S - clock.monotonic()
-    await _until(clock, lambda: stage.drained() and stage.all_printed(), left, None)
+    await _until(clock, lambda: stage.drained() and stage.witness.all_printed(), left, None)
     await clock.sleep(2.0)  # a ticket too many would come out now
     await stage.stop_agents()
-    await _until(clock, stage.complete, LAST_WORDS_S, None)
+    await _until(clock, stage.witness.complete, LAST_WORDS_S, None)
 
 
 class _Story:
@@ -63,6 +63,8 @@ class _Story:
         """When, as a share of the whole time, and what."""
         acts: list[tuple[float, Callable[[], Awaitable[None]]]] = [
             (0.06, self._bad_order),
+            (0.085, self._change),
+            (0.10, self._again),
             (0.12, self._cut),
             (0.27, self._restore),
             (0.33, self._sos),
@@ -82,6 +84,14 @@ class _Story:
     async def _bad_order(self) -> None:
         self._say("a malformed order")
         self._stage.bad_order()
+
+    async def _change(self) -> None:
+        self._say("an order is changed after its ticket was printed")
+        self._stage.change(self._stage.witness.orders[0])
+
+    async def _again(self) -> None:
+        self._say("an order is delivered a second time")
+        self._stage.again(self._stage.witness.orders[-1])
 
     async def _cut(self) -> None:
         self._say("the network is cut; orders keep coming in at the back end")
@@ -105,9 +115,9 @@ class _Story:
 
     async def _burst(self) -> None:
         self._say(f"{BURST} orders at once, and kill -9 of the shop's agent while it prints them")
-        before = self._stage.tickets.pieces
+        before = self._stage.witness.tickets.pieces
         self._stage.order(BURST)
-        printing = lambda: self._stage.tickets.pieces >= before + BURST // 4  # noqa: E731
+        printing = lambda: self._stage.witness.tickets.pieces >= before + BURST // 4  # noqa: E731
         await _until(self._clock, printing, 5.0, None)
         self._stage.kill("shop")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.contract.events import STREAMS
-from agent.demo.belief import Errors
+from agent.demo.belief import Spread
 from agent.demo.ledger import Ledger
 from agent.demo.paper import Tickets
 
@@ -19,12 +19,15 @@ class Facts:
 
     ledger: Ledger
     tickets: Tickets
-    sent: Sequence[str]  # ids of valid orders
+    sent: Sequence[str]  # versions of valid orders, as `demo-00001 v1`
+    orders: int
+    rung: int  # of these, as their alerts say
     malformed: int
     refused: int  # of these, as the device reported
     alerts: int
     acknowledged: int
-    errors: Errors
+    errors: Spread
+    to_paper: Spread  # milliseconds from the back end to the cut, while nothing was wrong
     sos_ms: float | None  # button to back end; None: it never came
     sos_pressed: bool
     kills: int
@@ -62,10 +65,12 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _orders(facts: Facts) -> Iterator[Row]:
-    missing = [order_id for order_id in facts.sent if not facts.tickets.has(order_id)]
-    yield Row("orders sent", str(len(facts.sent)))
-    yield Row("orders on paper", str(facts.tickets.orders), note="read from what the printer got")
+    missing = [version for version in facts.sent if not facts.tickets.has(version)]
+    silent = facts.orders - facts.rung
+    yield Row("orders sent", str(len(facts.sent)), note="changes of an order count as one each")
+    yield Row("orders on paper", str(facts.tickets.versions), note="read from what came out")
     yield Row("orders missing", str(len(missing)), not missing, ", ".join(missing[:5]))
+    yield Row("orders that rang", f"{facts.rung}/{facts.orders}", silent == 0)
     yield Row("tickets twice, said so", str(facts.tickets.flagged))
     yield Row("tickets twice, silently", str(facts.tickets.unflagged), facts.tickets.unflagged == 0)
     if facts.malformed:
@@ -104,6 +109,10 @@ def _rest(facts: Facts) -> Iterator[Row]:
         yield Row("position off by p50/p95/max", text, p95 <= POSITION_P95_M, note)
     else:
         yield Row("position off by p50/p95/max", "none", good=False, note="no position came")
+    if facts.to_paper.count:
+        took = [facts.to_paper.percentile(share) for share in (0.5, 0.95)]
+        note = f"{facts.to_paper.count} single orders, printer included"
+        yield Row("order to paper p50/p95", f"{took[0]:.0f}/{took[1]:.0f} ms", note=note)
     yield Row("alerts sounded / acknowledged", f"{facts.alerts}/{facts.acknowledged}")
     if facts.sos_pressed:
         text = "never" if facts.sos_ms is None else f"{facts.sos_ms:.0f} ms"

@@ -41,10 +41,10 @@ def put_out(stage, order_id):
 def test_an_order_counts_as_printed_when_its_paper_is_out(tmp_path):
     stage = make(tmp_path)
     stage.order()
-    assert not stage.all_printed()
-    put_out(stage, stage.sent[0])
-    assert stage.all_printed()
-    frame = stage.feed.since({})
+    assert not stage.witness.all_printed()
+    put_out(stage, stage.witness.orders[0])
+    assert stage.witness.all_printed()
+    frame = stage.witness.feed.since({})
     assert frame["orders"][-1]["printed"]
     assert "宫保鸡丁" in frame["tickets"][0]["plain"]
 
@@ -53,7 +53,7 @@ def test_a_silent_second_ticket_shows_in_the_counters(tmp_path):
     stage = make(tmp_path)
     stage.order()
     for _ in range(2):
-        put_out(stage, stage.sent[0])
+        put_out(stage, stage.witness.orders[0])
     assert stage.status()["counters"]["printed_twice"] == 1
 
 
@@ -111,7 +111,7 @@ def test_buttons_press_what_they_say(tmp_path):
         stage = make(tmp_path)
         async with served(stage) as port:
             assert b'"ok":true' in await ask(port, "POST /api/do HTTP/1.0", b'{"do":"order"}')
-            assert len(stage.sent) == 1
+            assert len(stage.witness.sent) == 1
             await ask(port, "POST /api/do HTTP/1.0", b'{"do":"cut"}')
             assert stage.is_cut
             for body in (b'{"do":"nonsense"}', b'{"do":"kill","role":"x"}', b"[]", b'{"do":"sos"}'):
@@ -128,7 +128,7 @@ def test_the_first_frame_holds_everything_and_the_next_only_what_changed(tmp_pat
             first = await ask(port, "GET /api/frames HTTP/1.0", until=b"\n\ndata: ")
         frame = json.loads(first.partition(b"data: ")[2].partition(b"\n\n")[0])
         assert frame["hello"]["town"]["streets"]
-        assert [card["id"] for card in frame["orders"]] == stage.sent
+        assert [card["id"] for card in frame["orders"]] == stage.witness.orders
         assert frame["status"]["counters"]["lost"] == 0
 
     asyncio.run(run())
