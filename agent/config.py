@@ -36,7 +36,7 @@ def says(meaning: str) -> Meta:
 
 
 # The settings of one driver, in a sub-table of its name, e.g. [position.serial].
-OfDriver = Annotated[dict[str, Any], says("settings of this driver, see docs/drivers.md")]
+OfDriver = Annotated[dict[str, Any], says("settings of that driver, see docs/drivers.md")]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -98,13 +98,15 @@ class PositionConfig(Section, frozen=True, kw_only=True):
     profile: Annotated[str, says("named defaults of the next three: `seed`, `economy`")] = "seed"
     datum: Annotated[Literal["wgs84"], says("of the positions that are sent")] = "wgs84"
     max_error_m: Annotated[
-        Positive | None, says("how far the back end's picture may be off, in metres")
+        Positive | None,
+        says("metres by which the back end may be wrong; none: as the profile says"),
     ] = None
     moving_s: Annotated[
-        NotNegative | None, says("longest silence of a moving rider; 0: no heartbeat")
+        NotNegative | None,
+        says("longest silence of a moving rider; 0: no heartbeat; none: as the profile says"),
     ] = None
     still_s: Annotated[
-        NotNegative | None, says("longest silence of a standing rider; 0: no heartbeat")
+        NotNegative | None, says("longest silence of a standing rider; likewise")
     ] = None
     gpsd: OfDriver = {}
     serial: OfDriver = {}

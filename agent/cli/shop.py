@@ -18,7 +18,7 @@ def add(groups: common.Groups) -> None:
     sound = common.group(groups, "sound", "The loudspeaker.")
     common.command(sound, "test", "Play the chime and a phrase now.", _asks("sound.test"))
     sos = common.group(groups, "sos", "The rider's emergency call.")
-    common.command(sos, "test", "Raise an SOS marked as a test, then cancel it.", _asks("sos.test"))
+    common.command(sos, "test", "Say what an SOS would do now; none is raised.", _asks("sos.test"))
 
 
 def _orders(sub: common.Groups) -> None:

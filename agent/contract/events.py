@@ -214,10 +214,10 @@ BODIES: dict[str, type[Body]] = {
 class Event(msgspec.Struct, frozen=True):
     """An event as it travels; `(device, epoch, stream, seq)` is the key to drop duplicates by."""
 
-    epoch: str
+    epoch: str  # born with the device's database; with a new one, `seq` starts again
     stream: Stream
-    seq: int
-    t: int  # unix ms
-    tq: TimeQuality
-    body: msgspec.Raw
+    seq: int  # rises by one in its stream
+    t: int  # unix ms at which it happened
+    tq: TimeQuality  # who set the device's clock; none: nobody yet, `t` is a guess
+    body: msgspec.Raw  # of the kind that the topic names
     kind: str | msgspec.UnsetType = msgspec.UNSET  # in batches; the topic says it otherwise

@@ -8,20 +8,20 @@ import msgspec
 
 
 class StreamState(msgspec.Struct, frozen=True):
-    first_unacked: int
-    last: int
+    first_unacked: int  # what lies before it, the device has forgotten
+    last: int  # the newest seq given out
 
 
 class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     """`bd_seq` pairs a birth with its will: a late will cannot mark a live device dead."""
 
     state: Literal["online", "sleeping", "offline", "lost"]
-    bd_seq: int
-    boot_id: str
-    agent: str
+    bd_seq: int  # rises with each connection; a will carries that of its own
+    boot_id: str  # of the machine's boot
+    agent: str  # version
     role: str
     site: str
-    since: int  # unix ms
+    since: int  # unix ms at which the agent started
     epoch: str
     streams: dict[str, StreamState] = {}
-    open_commands: list[str] = []
+    open_commands: list[str] = []  # accepted and not finished
