@@ -2,6 +2,7 @@
 
     outside --p75 >= enter_rssi, 2 packets------------------------> inside
     inside  --p75 < enter_rssi - 3.5 dB for 3 s, or - 7.5 dB------> outside  (weak)
+            --after 90 s: - 6 dB for 10 s, or - 15 dB-------------> outside
     inside  --silent for max(10 s, 8 intervals)-------------------> outside  (silent)
     inside  --the scanner cannot hear-----------------------------> unknown
     unknown --p75 >= enter_rssi - 3.5 dB--------------------------> inside
@@ -19,25 +20,34 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Literal
+from typing import Literal, NamedTuple
 
 WINDOW_S = 3.0
 WINDOW_INTERVALS = 2.5  # the window of a slow beacon, so that two packets fit
 PACKETS = 2
 FAST_DB = 8.0
 FAST_S = 1.0
-HYSTERESIS_DB = 3.5
-DEEP_DB = 7.5
-WEAK_S = 3.0
 SILENCE_S = 10.0
 SILENCE_INTERVALS = 8
 DWELL_S = 10.0
+SETTLED_S = 90.0
 
-MIN_GAP_S = (
-    0.02  # no beacon advertises faster (Bluetooth Core, advInterval): one packet, told twice
-)
+# No beacon advertises faster (Bluetooth Core, advInterval): closer ones are one packet told twice.
+MIN_GAP_S = 0.02
 MAX_GAP_S = 30.0  # longer is an absence, not an interval
 HISTORY = 512  # packets kept of a beacon
+
+
+class Leaving(NamedTuple):
+    """How far p75 must be below enter_rssi, and for how long, to leave; `deep_db` at once."""
+
+    hysteresis_db: float
+    weak_s: float
+    deep_db: float
+
+
+FRESH = Leaving(3.5, 3.0, 7.5)
+SETTLED = Leaving(6.0, 10.0, 15.0)
 
 Cause = Literal["strong", "weak", "silent"]
 
@@ -73,9 +83,9 @@ class BeaconPresence:
     def silence_limit(self) -> float:
         return max(SILENCE_S, SILENCE_INTERVALS * self.interval)
 
-    @property
-    def leave_rssi(self) -> float:
-        return self.enter_rssi - HYSTERESIS_DB
+    def leaving(self, now: float) -> Leaving:
+        """A rider who has been there for long must be missed for longer."""
+        return SETTLED if self.inside and now - self.since >= SETTLED_S else FRESH
 
     def hear(self, t: float, rssi: int) -> None:
         if self._last is not None and t - self._last < MIN_GAP_S:
@@ -115,18 +125,21 @@ class BeaconPresence:
             self._judge_leaving(now, level)
 
     def _strong(self, level: Level) -> bool:
-        needed = self.enter_rssi if self.inside is False else self.leave_rssi
+        needed = self.enter_rssi
+        if self.inside is None:  # who was there needs less to be there still
+            needed -= FRESH.hysteresis_db
         enough = level.packets >= PACKETS and level.p75 >= needed
         return enough or level.second >= self.enter_rssi + FAST_DB
 
     def _judge_leaving(self, now: float, level: Level | None) -> None:
         if level is not None:
-            if level.p75 >= self.leave_rssi:
+            leaving, below = self.leaving(now), self.enter_rssi - level.p75
+            if below <= leaving.hysteresis_db:
                 self._weak_since = None
             else:
                 self._weak_since = now if self._weak_since is None else self._weak_since
-                deep = level.packets >= PACKETS and level.p75 < self.enter_rssi - DEEP_DB
-                if deep or now - self._weak_since >= WEAK_S:
+                deep = level.packets >= PACKETS and below > leaving.deep_db
+                if deep or now - self._weak_since >= leaving.weak_s:
                     self._become(False, self._weak_since, "weak")
                     return
         heard = self.since if self._last is None else self._last
