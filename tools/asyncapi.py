@@ -1,4 +1,4 @@
-"""The contract as an AsyncAPI 3 document, as the device sees it: it sends events, receives orders."""
+"""The contract as an AsyncAPI 3 document, from the device: it sends events, receives orders."""
 
 from __future__ import annotations
 

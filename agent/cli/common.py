@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +47,11 @@ def reading(added: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return added
 
 
-def load(arguments: argparse.Namespace) -> Loaded:
+def load(arguments: argparse.Namespace, desired: Mapping[str, Any] | None = None) -> Loaded:
     """Everything, checked."""
     from agent import config
 
-    return config.load(Path(arguments.config), overrides=arguments.set)
+    return config.load(Path(arguments.config), overrides=arguments.set, desired=desired)
 
 
 def store_path(arguments: argparse.Namespace) -> Path:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from agent.cli import common
+from agent.layers import ConfigError
+
+if TYPE_CHECKING:
+    from agent.config import Loaded
 
 
 def add(groups: common.Groups) -> None:
@@ -26,7 +32,7 @@ def _check(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    loaded = common.load(arguments)
+    loaded = _in_force(arguments)
     values = dict(_flat(msgspec.to_builtins(loaded.config), ""))
     if arguments.json:
         origin = {key: loaded.origin.get(key, "default") for key in values}
@@ -36,6 +42,19 @@ def _show(arguments: argparse.Namespace) -> int:
         line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
         print(f"{line}   # {loaded.origin.get(key, 'default')}" if arguments.origin else line)
     return 0
+
+
+def _in_force(arguments: argparse.Namespace) -> Loaded:
+    """With what the back end wishes, if it still fits the local file; as `run` does it."""
+    from agent.fleet import desired
+
+    local = common.load(arguments)
+    wished = desired.stored(Path(local.config.store.path))
+    if wished is None:
+        return local
+    with contextlib.suppress(ConfigError):
+        return common.load(arguments, wished.settings)
+    return local
 
 
 def _schema(_arguments: argparse.Namespace) -> int:
