@@ -17,14 +17,13 @@ from agent.contract.orders import Order
 from agent.core.clock import Clock
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
-from agent.printing import jobs
+from agent.printing import jobs, spool
 from agent.printing.jobs import ASKED, WAITING, Job
 from agent.printing.layout import Stamp
 from agent.printing.render import Renderer
 from agent.printing.routing import new_job, react
 from agent.printing.service import REROUTE_AFTER_S, PrinterService
 from agent.printing.ticket import Ticket
-from agent.store import jobs as table
 from agent.store.database import Database
 from drivers.printer.elements import Element
 
@@ -97,11 +96,11 @@ class PrintingDesk:
         """
         if previous is not None and previous.version >= order.version:
             return
-        plan = react(order, table.of_order(tx, order.order_id), self._printers, now_ms)
+        plan = react(order, spool.of_order(tx, order.order_id), self._printers, now_ms)
         for job, reason in plan.cancel:
             self._cancel(tx, job, reason, now_ms)
         for job in plan.insert:
-            table.insert(tx, job)
+            spool.insert(tx, job)
 
     def wake(self) -> None:
         """Jobs were committed."""
@@ -117,8 +116,8 @@ class PrintingDesk:
         """
 
         def again(tx: sqlite3.Connection) -> list[str]:
-            one = table.get(tx, target)
-            found = [one] if one else _last_of_each(table.of_order(tx, target))
+            one = spool.get(tx, target)
+            found = [one] if one else _last_of_each(spool.of_order(tx, target))
             if not found:
                 raise Rejected("unknown_job", f"there is no job or order {target}")
             for job in found:
@@ -139,7 +138,7 @@ class PrintingDesk:
         self._service(printer)
 
         def decide(tx: sqlite3.Connection) -> int:
-            parked = table.in_state(tx, printer, "parked")
+            parked = spool.in_state(tx, printer, "parked")
             newest = max(parked, key=lambda job: job.created).order_id if parked else ""
             wanted = [j for j in parked if choice == "all" or j.order_id == newest]
             wanted = [] if choice == "none" else wanted
@@ -161,7 +160,7 @@ class PrintingDesk:
         service = self._service(printer)
         ticket = Ticket(what="test", order_id="test", version=self._now(), day_seq="TEST")
         job = new_job(ticket, (printer, "", 1), priority=0, now_ms=self._now())
-        await self._database.write(lambda tx: table.insert(tx, job))
+        await self._database.write(lambda tx: spool.insert(tx, job))
         service.wake()
         return job.job_id
 
@@ -169,7 +168,7 @@ class PrintingDesk:
         """Of one order, oldest first; or the newest of all."""
 
         def read(tx: sqlite3.Connection) -> list[Job]:
-            return table.recent(tx, limit) if order_id is None else table.of_order(tx, order_id)
+            return spool.recent(tx, limit) if order_id is None else spool.of_order(tx, order_id)
 
         return [_view(job) for job in await self._database.read(read)]
 
@@ -178,7 +177,7 @@ class PrintingDesk:
 
         Rejected: unknown_job.
         """
-        job = await self._database.read(lambda tx: table.get(tx, job_id))
+        job = await self._database.read(lambda tx: spool.get(tx, job_id))
         if job is None:
             raise Rejected("unknown_job", f"there is no job {job_id}")
         service = self._services.get(job.printer) or self._first()
@@ -192,7 +191,7 @@ class PrintingDesk:
         return await asyncio.to_thread(Renderer(service.config).preview, job.ticket, stamp)
 
     async def printers(self) -> list[PrinterView]:
-        counts = await self._database.read(table.counts)
+        counts = await self._database.read(spool.counts)
         return [
             PrinterView(
                 name=name,
@@ -216,7 +215,7 @@ class PrintingDesk:
                     await self._evacuate(service)
             if self._clock.monotonic() >= forget_at and self._clock.quality() != "none":
                 before = self._now() - KEEP_MS
-                await self._database.write(partial(table.forget, before_ms=before))
+                await self._database.write(partial(spool.forget, before_ms=before))
                 forget_at += FORGET_EVERY_S
             await heartbeat.idle(self._clock.sleep(TICK_S))
 
@@ -233,13 +232,13 @@ class PrintingDesk:
 
         def move(tx: sqlite3.Connection) -> set[str]:
             moved = set()
-            for job in table.waiting(tx, here):
+            for job in spool.waiting(tx, here):
                 there = target(job)
                 if there is not None and self._move(tx, job, there, service.fault or "failing"):
                     moved.add(there)
             return moved
 
-        if await self._database.read(lambda tx: any(map(target, table.waiting(tx, here)))):
+        if await self._database.read(lambda tx: any(map(target, spool.waiting(tx, here)))):
             for name in await self._database.write(move):
                 self._services[name].wake()
 
@@ -247,14 +246,14 @@ class PrintingDesk:
         """Jobs of printers that are not configured any more must not be forgotten."""
 
         def adopt(tx: sqlite3.Connection) -> None:
-            for name in table.printers(tx) - set(self._services):
-                for job in table.in_state(tx, name, "sending"):
-                    doubtful = table.move(tx, job, "in_doubt", self._now(), doubts=job.doubts + 1)
+            for name in spool.printers(tx) - set(self._services):
+                for job in spool.in_state(tx, name, "sending"):
+                    doubtful = spool.move(tx, job, "in_doubt", self._now(), doubts=job.doubts + 1)
                     if doubtful:
                         self._recorder.put(tx, jobs.event(job, "in_doubt", "printer removed"))
-                for job in table.in_state(tx, name, "parked"):
-                    table.move(tx, job, jobs.waiting(job.doubts), self._now())
-                for job in table.waiting(tx, name):
+                for job in spool.in_state(tx, name, "parked"):
+                    spool.move(tx, job, jobs.waiting(job.doubts), self._now())
+                for job in spool.waiting(tx, name):
                     self._move(tx, job, self._first().config.name, "printer removed")
 
         if self._services:
@@ -264,7 +263,7 @@ class PrintingDesk:
     def _move(self, tx: sqlite3.Connection, job: Job, there: str, reason: str) -> bool:
         kept = ASKED if job.reason == ASKED else reason
         state = jobs.waiting(job.doubts)
-        moved = table.move(tx, job, state, self._now(), printer=there, reason=kept)
+        moved = spool.move(tx, job, state, self._now(), printer=there, reason=kept)
         if moved:
             self._recorder.put(tx, jobs.event(moved, "rerouted", reason))
         return moved is not None
@@ -277,10 +276,10 @@ class PrintingDesk:
             return
         out = job.state in ("printed", "sent_unconfirmed")
         doubts = job.doubts + out
-        table.move(tx, job, jobs.waiting(doubts), self._now(), doubts=doubts, reason=ASKED)
+        spool.move(tx, job, jobs.waiting(doubts), self._now(), doubts=doubts, reason=ASKED)
 
     def _cancel(self, tx: sqlite3.Connection, job: Job, reason: str, now_ms: int) -> None:
-        cancelled = table.move(tx, job, "cancelled", now_ms, reason=reason)
+        cancelled = spool.move(tx, job, "cancelled", now_ms, reason=reason)
         if cancelled:
             self._recorder.put(tx, jobs.event(cancelled, "cancelled"))
 

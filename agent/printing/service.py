@@ -20,12 +20,11 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
-from agent.printing import jobs
+from agent.printing import jobs, spool
 from agent.printing.devices import stays_open
 from agent.printing.jobs import ASKED, MAX_DOUBTS, Job, State, Told
 from agent.printing.layout import Stamp, local
 from agent.printing.render import Renderer
-from agent.store import jobs as table
 from agent.store.database import Database, StoreError
 from drivers.base import DriverError, Evidence, Printer, WriteError
 
@@ -131,7 +130,7 @@ class PrinterService:
     async def _round(self, heartbeat: Heartbeat) -> None:
         """Print the next job, or wait for one."""
         self._wake.clear()
-        if not await self._read(lambda tx: table.any_waiting(tx, self.config.name)):
+        if not await self._read(lambda tx: spool.any_waiting(tx, self.config.name)):
             self._outage_ms = 0  # whoever waits from now on does not wait for lost time
             await self._idle(heartbeat)
             return
@@ -291,27 +290,27 @@ class PrinterService:
     # --- in the store's thread --------------------------------------------------------------------
 
     def _unheld(self, tx: sqlite3.Connection) -> bool:
-        return any(job.state != "held" for job in table.waiting(tx, self.config.name))
+        return any(job.state != "held" for job in spool.waiting(tx, self.config.name))
 
     def _hold(self, tx: sqlite3.Connection) -> None:
         """Say of each waiting job, once, that it waits for the printer."""
         reason = self._trouble.fault if self._trouble else None
-        for job in table.waiting(tx, self.config.name):
+        for job in spool.waiting(tx, self.config.name):
             if job.state != "held":
                 kept = ASKED if job.reason == ASKED else reason
-                held = table.move(tx, job, "held", self._now(), reason=kept)
+                held = spool.move(tx, job, "held", self._now(), reason=kept)
                 if held:
                     self._recorder.put(tx, jobs.event(held, "held", reason))
 
     def _take(self, tx: sqlite3.Connection) -> Job | None:
         """The next job that is to be printed, now `sending`; others that are not, set aside."""
-        for job in table.waiting(tx, self.config.name):
+        for job in spool.waiting(tx, self.config.name):
             state, told, reason = self._verdict(job)
             if state == "sending":
-                return table.move(
+                return spool.move(
                     tx, job, "sending", self._now(), attempt=job.attempt + 1, evidence="none"
                 )
-            aside = table.move(tx, job, state, self._now(), reason=reason)
+            aside = spool.move(tx, job, state, self._now(), reason=reason)
             if aside:
                 self._recorder.put(tx, jobs.event(aside, told))
         return None
@@ -337,21 +336,21 @@ class PrinterService:
         """What an earlier run left in `sending` is in doubt."""
 
         def doubt(tx: sqlite3.Connection) -> int:
-            left = table.in_state(tx, self.config.name, "sending")
+            left = spool.in_state(tx, self.config.name, "sending")
             for job in left:
                 self._to_doubt(tx, job, "the agent stopped while it was being sent")
             return len(left)
 
         self._dirty = bool(await self._write(doubt))
         since = self._now() - ANSWERED_MS
-        self._answers = await self._read(lambda tx: table.answered(tx, self.config.name, since))
+        self._answers = await self._read(lambda tx: spool.answered(tx, self.config.name, since))
 
     async def _doubt(self, job: Job, reason: str) -> None:
         self._dirty = True
         await self._write(lambda tx: self._to_doubt(tx, job, reason))
 
     def _to_doubt(self, tx: sqlite3.Connection, job: Job, reason: str) -> None:
-        doubtful = table.move(
+        doubtful = spool.move(
             tx, job, "in_doubt", self._now(), doubts=job.doubts + 1, reason=reason
         )
         if doubtful:
@@ -359,7 +358,7 @@ class PrinterService:
 
     async def _settle(self, job: Job, state: State, told: Told | None, **changes: Any) -> None:
         def settle(tx: sqlite3.Connection) -> None:
-            done = table.move(tx, job, state, self._now(), **changes)
+            done = spool.move(tx, job, state, self._now(), **changes)
             if done and told:
                 self._recorder.put(tx, jobs.event(done, told))
 

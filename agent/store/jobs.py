@@ -1,16 +1,6 @@
-"""Print jobs on the disk. Every function runs inside a transaction of the store."""
+"""The SQL of print jobs; agent/printing/spool.py runs it."""
 
 from __future__ import annotations
-
-import sqlite3
-from collections.abc import Iterable
-from dataclasses import fields, replace
-from typing import Any
-
-import msgspec
-
-from agent.printing.jobs import Job, State, check
-from agent.printing.ticket import Ticket
 
 COLUMNS = (
     "job_id, order_id, version, station, copy, printer, home, state, attempt, doubts, evidence,"
@@ -49,84 +39,3 @@ FORGET = (
     "DELETE FROM jobs WHERE created < ?"
     " AND state IN ('printed', 'sent_unconfirmed', 'cancelled', 'expired')"
 )
-
-_FIELDS = [field.name for field in fields(Job)]
-_TICKET = _FIELDS.index("ticket")
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Ticket).decode
-
-
-def insert(tx: sqlite3.Connection, job: Job) -> bool:
-    """False when the job is there already: the same version came twice."""
-    row = [getattr(job, name) for name in _FIELDS]
-    row[_TICKET] = _encode(job.ticket)
-    return tx.execute(INSERT, (*row, job.ticket.what)).rowcount == 1
-
-
-def get(tx: sqlite3.Connection, job_id: str) -> Job | None:
-    row = tx.execute(BY_ID, (job_id,)).fetchone()
-    return None if row is None else _job(row)
-
-
-def of_order(tx: sqlite3.Connection, order_id: str) -> list[Job]:
-    return _jobs(tx.execute(OF_ORDER, (order_id,)))
-
-
-def recent(tx: sqlite3.Connection, limit: int) -> list[Job]:
-    """The newest jobs first."""
-    return _jobs(tx.execute(RECENT, (limit,)))
-
-
-def waiting(tx: sqlite3.Connection, printer: str, limit: int = -1) -> list[Job]:
-    """Jobs that may be sent, in the order in which they are."""
-    return _jobs(tx.execute(WAITING, (printer, limit)))
-
-
-def in_state(tx: sqlite3.Connection, printer: str, state: State) -> list[Job]:
-    return _jobs(tx.execute(IN_STATE, (printer, state)))
-
-
-def any_waiting(tx: sqlite3.Connection, printer: str) -> bool:
-    return bool(tx.execute(ANY_WAITING, (printer,)).fetchone()[0])
-
-
-def answered(tx: sqlite3.Connection, printer: str, since_ms: int) -> bool:
-    """Whether the printer has proved a job since: then it can, and silence is a fault."""
-    return bool(tx.execute(ANSWERED, (printer, since_ms)).fetchone()[0])
-
-
-def printers(tx: sqlite3.Connection) -> set[str]:
-    """Printers that have something to do, configured or not."""
-    return {name for (name,) in tx.execute(PRINTERS)}
-
-
-def counts(tx: sqlite3.Connection) -> dict[tuple[str, str], int]:
-    """(printer, state) -> jobs"""
-    return {(printer, state): n for printer, state, n in tx.execute(COUNTS)}
-
-
-def move(tx: sqlite3.Connection, job: Job, state: State, now_ms: int, **changes: Any) -> Job | None:
-    """The job in its new state; None when somebody else has moved it meanwhile.
-
-    `changes` are other fields of Job: printer, attempt, doubts, evidence, reason.
-    """
-    check(job.state, state)
-    new = replace(job, state=state, changed=now_ms, **changes)
-    values = (new.printer, state, new.attempt, new.doubts, new.evidence, now_ms, new.reason)
-    done = tx.execute(UPDATE, (*values, job.job_id, job.state)).rowcount
-    return new if done else None
-
-
-def forget(tx: sqlite3.Connection, before_ms: int) -> int:
-    """Delete what has ended; how many."""
-    return tx.execute(FORGET, (before_ms,)).rowcount
-
-
-def _jobs(rows: Iterable[tuple[Any, ...]]) -> list[Job]:
-    return [_job(row) for row in rows]
-
-
-def _job(row: tuple[Any, ...]) -> Job:
-    values = list(row)
-    values[_TICKET] = _decode(values[_TICKET])
-    return Job(*values)

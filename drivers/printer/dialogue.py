@@ -36,6 +36,7 @@ class Dialogue:
         self._parser = ReplyParser()
         self._asked: deque[int] = deque()  # DLE EOT n without an answer yet
         self._answers: dict[int, int] = {}
+        self._fresh = False  # the probe's answers are still the printer's state
         self._mute: set[int] = set()  # n that this printer does not answer
         self._barriers = 0  # GS r without an answer yet
         self._printing_s = 0.0  # how long the last job may take to print
@@ -49,8 +50,12 @@ class Dialogue:
         if not self._transport.readable:
             return
         self._forget()
-        self.talks = self._ask(1, self._settings.probe_s)
-        if self.talks and self._settings.watch:
+        self.talks = self._ask([1], self._settings.probe_s)
+        if not self.talks:
+            return
+        self._ask([4], ANSWER_S)
+        self._fresh = True
+        if self._settings.watch:
             self._transport.write(escpos.ASB_ON)
 
     def status(self) -> PrinterStatus:
@@ -58,14 +63,17 @@ class Dialogue:
         if not self.talks:
             return PrinterStatus()
         self._forget()
-        self._answers.clear()
-        if not self._ask(1, ANSWER_S):
+        if self._fresh:
+            self._fresh = False
+        else:
+            self._answers.clear()
+            self._ask([1, 4], ANSWER_S)
+        if 1 not in self._answers:
             raise DriverError(
                 f"printer {self._settings.name} does not answer any more; switch it off and on"
             )
-        self._ask(4, ANSWER_S)
-        if self._answers[1] & 0x08 and self._ask(2, ANSWER_S) and self._answers[2] & 0x40:
-            self._ask(3, ANSWER_S)
+        if self._answers[1] & 0x08 and self._ask([2], ANSWER_S) and self._answers[2] & 0x40:
+            self._ask([3], ANSWER_S)
         return real_time_status(self._answers)
 
     def resync(self) -> None:
@@ -73,7 +81,7 @@ class Dialogue:
         self._barriers = 0
         self._forget()
         self._transport.write(escpos.RESYNC)
-        if self.talks and not self._ask(1, self._settings.stall_s):
+        if self.talks and not self._ask([1], self._settings.stall_s):
             raise DriverError(
                 f"printer {self._settings.name} does not recover; switch it off and on"
             )
@@ -84,6 +92,7 @@ class Dialogue:
             self._forget()
         except DriverError as error:
             raise WriteError(str(error), accepted=0) from error
+        self._fresh = False
         self._printing_s = data.count(b"\n") * LINE_S + len(data) * BYTE_S
         self._transport.write(data)
 
@@ -123,12 +132,17 @@ class Dialogue:
     def fileno(self) -> int | None:
         return self._transport.fileno() if self._transport.readable else None
 
-    def _ask(self, n: int, patience_s: float) -> bool:
-        """DLE EOT n; whether it was answered."""
-        if n in self._mute:
+    def _ask(self, questions: list[int], patience_s: float) -> bool:
+        """DLE EOT n for each n; whether all were answered.
+
+        One that is asked alone and not answered is not asked again: many printers know 1 and 4
+        only, and an answer does not say which question it is for.
+        """
+        asked = [n for n in questions if n not in self._mute]
+        if not asked:
             return False
-        self._asked.append(n)
-        self._transport.write(escpos.REAL_TIME + bytes([n]))
+        self._asked.extend(asked)
+        self._transport.write(b"".join(escpos.REAL_TIME + bytes([n]) for n in asked))
         for _ in range(READS_MAX):
             heard = self._listen(patience_s)
             if not self._asked:
@@ -136,8 +150,8 @@ class Dialogue:
             if not heard:
                 break
         self._asked.clear()
-        if n != 1:
-            self._mute.add(n)
+        if len(asked) == 1:
+            self._mute.update(set(asked) - {1})
         return False
 
     def _listen(self, wait_s: float) -> bool:

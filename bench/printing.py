@@ -1,0 +1,207 @@
+"""The print path: size and time of a ticket, time from job to last byte, import and memory.
+
+    .venv/bin/python bench/printing.py [--jobs 300] [--uri tcp://127.0.0.1:19100]
+
+Without `--uri` the printer is the virtual one, in a process of its own behind a loopback port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from agent.config import PrinterConfig
+from agent.contract.orders import Amount, Item, Option, Order
+from agent.core.clock import SystemClock
+from agent.core.health import Health
+from agent.core.supervisor import Heartbeat
+from agent.printing.desk import PrintingDesk
+from agent.printing.devices import open_printer
+from agent.printing.layout import Stamp
+from agent.printing.render import Renderer
+from agent.printing.routing import tickets
+from agent.printing.service import PrinterService
+from agent.store.database import Database
+
+LINES = 28
+
+
+def an_order(n: int) -> Order:
+    """Its full ticket on 80 mm paper has about LINES lines."""
+    dishes = ["宫保鸡丁 Kung Pao Chicken", "麻婆豆腐", "凉拌黄瓜", "扬州炒饭", "酸辣汤", "米饭"]
+    items = [Item(name=name, qty=k + 1, options=[Option("微辣")]) for k, name in enumerate(dishes)]
+    return Order(
+        order_id=f"BENCH-{n}",
+        version=1,
+        status="pending",
+        placed_at=1_795_000_000_000,
+        items=items,
+        platform="美团外卖",
+        day_seq=n,
+        kind="delivery",
+        note="请放门口",
+        fees=[Amount("配送费", 500)],
+        total=10500,
+        currency="CNY",
+        paid=True,
+    )
+
+
+def rendering() -> None:
+    stamp = Stamp(now_ms=1_795_000_060_000)
+    for charset in ("gb18030", "raster"):
+        config = PrinterConfig(name="bench", uri="simulated://", charset=charset)
+        renderer = Renderer(config)
+        (ticket,) = tickets(an_order(1), [config]).values()
+        render = partial(renderer.render, ticket, stamp)
+        first = _timed(render)
+        times = [_timed(render) for _ in range(50)]
+        data = render().data
+        lines = data.count(b"\n") if charset == "gb18030" else data.count(b"\x1dv0\x00")
+        print(
+            f"{charset:8} {lines} lines  {len(data)} bytes  "
+            f"first {first:.2f} ms  then p50 {statistics.median(times):.2f} ms"
+        )
+
+
+def _timed(run) -> float:
+    start = time.perf_counter()
+    run()
+    return (time.perf_counter() - start) * 1000
+
+
+def _serve(port) -> None:
+    from drivers.printer.simulated import serve
+    from drivers.printer.virtual import VirtualPrinter
+
+    async def main() -> None:
+        async with serve(VirtualPrinter()) as number:
+            port.value = number
+            await asyncio.Event().wait()
+
+    asyncio.run(main())
+
+
+class Notes:
+    """The recorder; tells when a job is proved."""
+
+    def __init__(self) -> None:
+        self.proved = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def put(self, tx, body, *, t=None) -> int:  # noqa: ARG002 - the port
+        if body.state == "printed":
+            self._loop.call_soon_threadsafe(self.proved.set)
+        return 1
+
+
+async def path(uri: str, jobs: int, *, exclusive: bool) -> None:
+    """One order after the other: from its commit to the last byte taken, and to `printed`."""
+    sent: list[float] = []
+
+    @asynccontextmanager
+    async def timed(config, clock):
+        async with open_printer(config, clock) as printer:
+            write = printer.write
+
+            async def timed_write(data: bytes) -> None:
+                await write(data)
+                sent.append(time.perf_counter())
+
+            printer.write = timed_write
+            yield printer
+
+    clock = SystemClock()
+    health = Health(clock)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(Path(folder) / "agent.db", clock, health)
+        await database.open()
+        config = PrinterConfig(name="bench", uri=uri, exclusive=exclusive)
+        notes = Notes()
+        service = PrinterService(
+            config,
+            open_printer=timed,
+            clock=clock,
+            database=database,
+            recorder=notes,
+            health=health,
+        )
+        desk = PrintingDesk([service], clock=clock, database=database, recorder=notes)
+        running = asyncio.ensure_future(service.run(Heartbeat(service.name, clock, health)))
+        await asyncio.sleep(0.5)
+        ready, accepted, proved = [], [], []
+        began = time.perf_counter()
+        for n in range(jobs):
+            now = int(clock.wall() * 1000)
+            start = time.perf_counter()
+            await database.write(lambda tx, n=n, now=now: desk.on_order(tx, an_order(n), None, now))
+            committed = time.perf_counter()
+            desk.wake()
+            await notes.proved.wait()
+            notes.proved.clear()
+            await desk.printers()  # read behind its transaction: that is over then
+            proved.append((time.perf_counter() - start) * 1000)
+            ready.append((sent[-1] - committed) * 1000)
+            accepted.append((sent[-1] - start) * 1000)
+        rate = jobs / (time.perf_counter() - began)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await database.close()
+    kind = "connection held" if exclusive else "connect per job"
+    for name, times in (
+        ("commit -> last byte accepted", ready),
+        ("order -> last byte accepted", accepted),
+        ("order -> proved and committed", proved),
+    ):
+        cuts = statistics.quantiles(times, n=100)
+        print(f"{kind}  {name}  p50 {cuts[49]:.2f} ms  p99 {cuts[98]:.2f} ms  n={len(times)}")
+    print(f"{kind}  {rate:.0f} tickets/s one after the other")
+
+
+IMPORT = """
+import re, time
+from pathlib import Path
+def rss():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+import agent.config, agent.store.database, agent.core.health, agent.core.supervisor
+before = rss(); start = time.perf_counter()
+import agent.printing.desk, agent.printing.devices, drivers.printer.network
+print(f"import {(time.perf_counter() - start) * 1000:.0f} ms"
+      f"  +{rss() - before:.1f} MB"
+      " on top of configuration, store and supervisor")
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=300)
+    parser.add_argument("--uri")
+    options = parser.parse_args()
+    subprocess.run([sys.executable, "-c", IMPORT], check=True)
+    rendering()
+    server = None
+    uri = options.uri
+    if uri is None:
+        port = multiprocessing.Value("i", 0)
+        server = multiprocessing.Process(target=_serve, args=(port,), daemon=True)
+        server.start()
+        while not port.value:
+            time.sleep(0.01)
+        uri = f"tcp://127.0.0.1:{port.value}"
+    for exclusive in (False, True):
+        asyncio.run(path(uri, options.jobs, exclusive=exclusive))
+    if server is not None:
+        server.terminate()
+
+
+if __name__ == "__main__":
+    main()
