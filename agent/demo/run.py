@@ -66,7 +66,7 @@ async def _perform(options: Options, folder: Path, clock: Clock) -> int:
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, task.cancel)
     async with _stage(options, folder, clock) as stage:
         if options.headless:
