@@ -75,7 +75,7 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Literal["delivery", "pickup", "dine_in"] | None = None
     due_at: Millis | None = None
     expires_at: Millis | None = None
-    priority: int = 0
+    priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
     fees: Annotated[list[Amount], Meta(max_length=50)] = []
     discounts: Annotated[list[Amount], Meta(max_length=50)] = []
     total: Money | None = None

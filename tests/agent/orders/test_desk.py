@@ -155,6 +155,8 @@ def test_a_cancelled_order_cannot_be_accepted_and_staff_hear_of_it(tmp_path: Pat
         (b" " * 300_000, "too_large"),
         (b"\xff\xfe", "not_json"),
         (b'{"x":' * 50_000, "not_json"),
+        (encode({"order_id": "o1", "version": 1, "status": "pending", "placed_at": 0,
+                 "priority": 10**30, "items": [{"name": "x"}]}), "invalid"),
     ],
 )  # fmt: skip
 def test_a_bad_order_is_answered_and_heard(tmp_path: Path, payload: bytes, code: str) -> None:
