@@ -179,10 +179,12 @@ class Outbox:
         )
 
     def ack(self, name: Stream, seq: int) -> None:
-        """Everything of the stream up to `seq` is stored elsewhere and may be forgotten."""
+        """Everything of the stream up to `seq` is stored elsewhere and may be forgotten.
+
+        A number that was never issued is a mistake: whoever says it knows not what he has.
+        """
         stream = self._streams[name]
-        seq = min(seq, stream.issued)  # nobody can have stored what was never sent
-        if seq <= stream.acked:
+        if not stream.acked < seq <= stream.issued:
             return
         stream.acked = seq
         self._busy.set()
