@@ -99,7 +99,9 @@ class App:
         self.commands = CommandService(
             self.table, self.database, clock, self.outbox, lambda *a: self.uplink.reply(*a)
         )
-        self.wished = desired.DesiredConfig(self.outbox, problems, self.again, wished)
+        self.wished = desired.DesiredConfig(
+            self.outbox, problems, self.again, self._report_config, wished
+        )
         self.panel: list[Panel] = []  # the open one
         self.printers: list[PrinterService] = []
         self.positioning: PositioningService | None = None
@@ -383,7 +385,7 @@ class App:
             self.clock,
             self.health,
             self._presence,
-            born=[self._report_config, self.orders.reconcile],
+            born=[self._birth],
         )
 
     # --- what the uplink says of the device -------------------------------------------------------
@@ -404,9 +406,13 @@ class App:
             open_commands=await self.commands.open_commands(),
         )
 
-    async def _report_config(self) -> None:
+    async def _birth(self) -> None:
+        self._report_config()
+        await self.orders.reconcile()
+
+    def _report_config(self) -> None:
         topic = topics.reported(self.config.device.id)
-        await self.uplink.publish_retained(topic, encode(self.wished.reported()))
+        self.uplink.publish_retained(topic, encode(self.wished.reported()))
 
     def again(self) -> None:
         """Stop, and be started again with the configuration as it is then."""

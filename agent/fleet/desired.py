@@ -34,13 +34,17 @@ class DesiredConfig:
         recorder: Recorder,
         problems: Callable[[dict[str, Any]], list[str]],
         restart: Callable[[], None],
+        report: Callable[[], None],
         in_force: Desired | None,
     ) -> None:
-        """`problems(settings)` checks them over the local file; `restart` puts them in force."""
+        """`problems(settings)` checks them over the local file; `restart` puts them in force;
+        `report` publishes `reported()` anew."""
         self._recorder = recorder
         self._problems = problems
         self._restart = restart
+        self._report = report
         self._in_force = in_force
+        self._refused: ConfigEvent | None = None  # the last one, while nothing better came
 
     def handle(self, tx: sqlite3.Connection, message: Incoming) -> Callable[[], None]:
         if message.address.rest != ("desired",):
@@ -66,15 +70,22 @@ class DesiredConfig:
         version = None
         with contextlib.suppress(Rejected):  # then no version can be read; the error says the rest
             version = decode(message.payload, Desired, max_bytes=MAX_BYTES).version
-        self._recorder.put(
-            tx, ConfigEvent(version=version, applied=False, error=str(rejected)[:2000])
-        )
-        return lambda: None
+        refused = ConfigEvent(version=version, applied=False, error=str(rejected)[:2000])
+        self._recorder.put(tx, refused)
+
+        def tell() -> None:
+            self._refused = refused
+            self._report()
+
+        return tell
 
     def reported(self) -> Reported:
-        """What is in force, for the retained topic."""
-        desired = self._in_force or Desired(version=0)
-        return Reported(version=desired.version, applied=True, settings=desired.settings)
+        """What was wished last and whether it was applied, with the settings in force."""
+        desired, refused = self._in_force or Desired(version=0), self._refused
+        if refused is not None:
+            return Reported(refused.version, applied=False, settings=desired.settings,
+                            error=refused.error)  # fmt: skip
+        return Reported(desired.version, applied=True, settings=desired.settings)
 
 
 def stored(path: Path) -> Desired | None:

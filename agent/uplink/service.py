@@ -8,6 +8,7 @@ end's `ack` lets rows go, and what it does not confirm in time is sent again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -99,10 +100,11 @@ class Uplink:
             except (LinkDown, ValueError) as error:
                 log.warning("a command's answer could not be sent: %s", error)
 
-    async def publish_retained(self, topic: str, payload: bytes) -> None:
-        """State that the newest replaces; LinkDown is no loss, birth sends it again."""
+    def publish_retained(self, topic: str, payload: bytes) -> None:
+        """State that the newest replaces; without a link it is left out: birth sends it again."""
         if self._link is not None and self._link.up:
-            self._link.publish(topic, payload, retain=True)
+            with contextlib.suppress(LinkDown):
+                self._link.publish(topic, payload, retain=True)
 
     async def drain(self) -> None:
         """At shutdown: send what is left for a few seconds, then say good-bye."""
@@ -279,4 +281,4 @@ class Uplink:
 
     async def _announce(self, state: Literal["online", "offline"]) -> None:
         payload = encode(await self.presence(state))
-        await self.publish_retained(topics.state(self.device), payload)
+        self.publish_retained(topics.state(self.device), payload)
