@@ -21,6 +21,7 @@ class StreamBook:
     newest: int = 0
     issued: int = 0  # the greatest seq that the device itself ever spoke of
     forgotten: int = 0  # the device takes everything up to here for delivered
+    waiting: int = 0  # events that the device says it still holds
     raw: int = 0  # events that arrived, repetitions included
     conflicting: int = 0  # a known key with another content: a number was given out twice
     disordered: int = 0  # first arrivals behind a later event of the stream
@@ -37,8 +38,9 @@ class StreamBook:
 
     @property
     def recorded(self) -> int:
-        """Events that the device has recorded, as far as anybody can know."""
-        return self.distinct + self.given_up + self.holes()
+        """Events that the device has recorded, as far as anybody can know. While it holds a block
+        that a crash left half used, only it can tell how many of the numbers are events."""
+        return self.distinct + self.given_up + min(self.holes(), self.waiting + self.lost())
 
     def take(self, seq: int, digest: int) -> bool:
         """Whether the event is new; `digest` stands for its content."""
@@ -62,8 +64,9 @@ class StreamBook:
                 self.given_up += seq <= used
                 self._account(seq)
 
-    def says(self, *, first_unacked: int, last: int) -> None:
-        """The device speaks of its own outbox."""
+    def says(self, *, first_unacked: int, last: int, waiting: int | None = None) -> None:
+        """The device speaks of its own outbox; at a birth it does not count what waits."""
+        self.waiting = last - first_unacked + 1 if waiting is None else waiting
         if last > self.issued:
             self.issued = last
             self._said.append(last)

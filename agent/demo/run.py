@@ -130,9 +130,12 @@ async def _show(stage: Stage, clock: Clock, options: Options) -> int:
         if options.browser and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
             asyncio.get_running_loop().run_in_executor(None, webbrowser.open, url)
 
-    async with asyncio.TaskGroup() as group:
-        group.create_task(story.visit(stage, clock), name="visit")
-        await page.run(listening)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(story.visit(stage, clock), name="visit")
+            await page.run(listening)
+    finally:
+        print(f"\n{verdict.summary(stage.facts())}")
     return 0
 
 

@@ -317,8 +317,10 @@ class Stage:
             self.witness.note(f"n_back_{role}", mood="good")
         local.up, local.killed = True, False
         local.alerts = [{"cause": alert["cause"]} for alert in status["alerts"]]
-        local.backlog = sum(status["link"]["backlog"].values())
+        backlog = status["link"]["backlog"]
+        local.backlog = sum(backlog.values())
         for stream, state in status["link"]["streams"].items():
-            ledger.book(self.devices[role].id, status["epoch"], stream).says(**state)
+            book = ledger.book(self.devices[role].id, status["epoch"], stream)
+            book.says(**state, waiting=backlog[stream])
         if self.drained():
             self.witness.drained()

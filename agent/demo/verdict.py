@@ -52,6 +52,17 @@ def is_good(rows: Sequence[Row]) -> bool:
     return all(row.good is not False for row in rows)
 
 
+def summary(facts: Facts) -> str:
+    """One line for a demo that was ended while it ran."""
+    books = [book for _, book in facts.ledger.books()]
+    return (
+        f"{len(facts.sent)} orders, {facts.tickets.versions} on paper,"
+        f" {facts.tickets.unflagged} printed twice in silence;"
+        f" {sum(book.distinct for book in books)} events received,"
+        f" {sum(book.lost() for book in books)} lost"
+    )
+
+
 def table(rows: Sequence[Row]) -> str:
     """As text for a terminal."""
     marks = {True: "ok", False: "BAD", None: ""}

@@ -55,6 +55,13 @@ def test_what_the_device_recorded_and_the_back_end_lacks_is_a_hole():
     assert (book.holes(), book.lost(), book.recorded) == (4, 0, 5)
 
 
+def test_a_block_that_a_crash_left_half_used_does_not_count_as_recorded():
+    book = StreamBook()
+    book.take(1, 1)
+    book.says(first_unacked=2, last=1000, waiting=3)
+    assert (book.holes(), book.recorded) == (999, 4)
+
+
 def test_what_the_device_forgot_and_the_back_end_lacks_is_lost():
     book = StreamBook()
     book.take(1, 1)

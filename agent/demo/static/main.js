@@ -5,7 +5,7 @@ import { Town } from "./map.js";
 import { nameShop, showOrders, showShop, takeOrders } from "./panel.js";
 import { showTickets, clearTickets } from "./paper.js";
 import { turnOn } from "./sound.js";
-import { showWire } from "./wire.js";
+import { countWire, showWire } from "./wire.js";
 import { getLanguage, say, setLanguage } from "./words.js";
 
 const GLYPHS = {
@@ -15,6 +15,7 @@ const GLYPHS = {
 const town = new Town(byId("map"));
 let status = null;
 let shop = null;
+let lastNote = null;
 let captionTimer = 0;
 
 function act(what, more) {
@@ -23,16 +24,17 @@ function act(what, more) {
   return fetch("/api/do", { method: "POST", headers, body })
     .then((answer) => answer.json())
     .then((answer) => {
-      if (!answer.ok) caption(say("n_refused", answer.error), "bad");
+      if (!answer.ok) caption({ word: "n_refused", values: [answer.error], mood: "bad" });
       return answer.ok;
     })
     .catch(() => false);
 }
 
-function caption(text, mood) {
+function caption(note) {
   const box = byId("caption");
-  write(box, text);
-  box.className = "caption show " + (mood || "");
+  lastNote = note;
+  write(box, say(note.word, ...note.values));
+  box.className = "caption show " + note.mood;
   clearTimeout(captionTimer);
   captionTimer = setTimeout(() => { box.className = "caption"; }, 6500);
 }
@@ -135,7 +137,7 @@ function onFrame(frame) {
   if (frame.trail) town.extend(frame.trail);
   if (frame.tickets) showTickets(frame.tickets, Boolean(frame.hello));
   if (frame.wire) showWire(frame.wire, frame.wire_total);
-  if (frame.notes && !frame.hello) for (const note of frame.notes) caption(say(note.word, ...note.values), note.mood);
+  if (frame.notes && !frame.hello) frame.notes.forEach(caption);
 }
 
 function listen() {
@@ -150,8 +152,10 @@ function relabel() {
   setLanguage(getLanguage());
   write(byId("lang"), getLanguage() === "zh" ? "EN" : "中文");
   write(byId("live"), say("live"));
+  if (lastNote) write(byId("caption"), say(lastNote.word, ...lastNote.values));
   if (shop) nameShop(shop);
   if (status) showStatus(status);
+  countWire();
   showOrders(act);
   town.redraw();
 }

@@ -87,6 +87,7 @@ export class Town {
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     for (const label of this.town.labels) {
+      if (label.kind === "street" && this.scale < 0.8) continue; // no room
       const [x, y] = this.pixel(label.at[0], label.at[1]);
       pen.save();
       pen.translate(x, y);

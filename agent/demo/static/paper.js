@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 
 const KEEP = 14; // tickets on the page
+const HURRY = 4; // waiting tickets; from there on they appear without being fed
 const MARGIN = 24; // dots left and right of the printing area
 const LINE = 30; // dots a line
 const SHARP = 2; // canvas pixels a dot
@@ -120,29 +121,51 @@ export function draw(ticket) {
   return canvas;
 }
 
-export function clearTickets() { byId("tickets").replaceChildren(); }
+// --- one ticket after the other comes out of the slot ---------------------------------------------
 
-export function showTickets(tickets, atOnce) {
-  const box = byId("tickets");
-  const quick = atOnce || tickets.length > 2;
-  for (const ticket of tickets.slice(-KEEP)) {
-    const piece = document.createElement("div");
-    piece.className = "ticket";
-    const canvas = draw(ticket);
-    piece.append(canvas);
-    box.prepend(piece);
-    if (!quick) feed(piece, canvas, ticket.elements.length);
-  }
-  while (box.childElementCount > KEEP) box.lastElementChild.remove();
-  box.scrollTop = 0;
+const waiting = [];
+let feeding = false;
+
+export function clearTickets() {
+  waiting.length = 0;
+  byId("tickets").replaceChildren();
 }
 
-function feed(piece, canvas, lines) {
-  const full = canvas.getBoundingClientRect().height + 10;
+export function showTickets(tickets, atOnce) {
+  waiting.push(...tickets);
+  if (atOnce || waiting.length > HURRY) {
+    for (const ticket of waiting.splice(0).slice(-KEEP)) put(ticket);
+  } else if (!feeding) {
+    next();
+  }
+}
+
+function put(ticket) {
+  const box = byId("tickets");
+  const piece = document.createElement("div");
+  piece.className = "ticket";
+  piece.append(draw(ticket));
+  box.prepend(piece);
+  while (box.childElementCount > KEEP) box.lastElementChild.remove();
+  box.scrollTop = 0;
+  return piece;
+}
+
+function next() {
+  feeding = waiting.length > 0;
+  if (!feeding) return;
+  const ticket = waiting.shift();
+  const piece = put(ticket);
+  const full = piece.getBoundingClientRect().height;
+  const seconds = Math.min(2, 0.5 + ticket.elements.length * 0.05) / (waiting.length + 1);
   piece.style.height = "0px";
-  piece.style.setProperty("--feed", Math.min(2.4, 0.5 + lines * 0.07) + "s");
+  piece.style.setProperty("--feed", seconds + "s");
   piece.getBoundingClientRect(); // the browser must have seen the start before the end
   piece.classList.add("coming");
   piece.style.height = full + "px";
-  piece.addEventListener("transitionend", () => { piece.className = "ticket"; piece.style.height = ""; });
+  setTimeout(() => {
+    piece.className = "ticket";
+    piece.style.height = "";
+    next();
+  }, seconds * 1000);
 }

@@ -5,6 +5,13 @@ import { say } from "./words.js";
 
 const LINES = 60;
 
+let seen = 0;
+
+export function countWire(total) {
+  seen = total === undefined ? seen : total;
+  write(byId("wire-note"), say("wire_note", seen));
+}
+
 export function showWire(messages, total) {
   const list = byId("wire");
   for (const message of messages.slice(-LINES)) {
@@ -18,5 +25,5 @@ export function showWire(messages, total) {
     list.prepend(line);
   }
   while (list.childElementCount > LINES) list.lastElementChild.remove();
-  write(byId("wire-note"), say("wire_note", total));
+  countWire(total);
 }

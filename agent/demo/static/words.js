@@ -3,8 +3,8 @@
 const WORDS = {
   en: {
     tagline: "Takeaway devices that survive dead links, kill -9 and empty paper rolls",
-    recorded: "events recorded", received: "received", waiting: "waiting on disk",
-    lost: "lost", duplicated: "printed twice, unmarked",
+    recorded: "events recorded", received: "received", waiting: "on disk",
+    lost: "lost", duplicated: "printed twice", duplicated_hint: "without the banner POSSIBLE DUPLICATE",
     do_cut: "Cut network", do_restore: "Restore", do_paper: "Paper out", do_refill: "Refill paper",
     do_order: "New order", do_rush: "Rush: 1000", do_sos: "SOS", do_sos_end: "End SOS", kill: "kill -9",
     off_by: "server's picture is off by", k_belief: "server believes", k_truth: "truth",
@@ -26,7 +26,7 @@ const WORDS = {
     welcome_1: "Left, a rider: the server extrapolates between few messages, and the faint dot is the truth.",
     welcome_2: "Right, a shop: orders ring, tickets come out of the printer.",
     welcome_3: "Break things with the buttons. The numbers on top say what got lost.",
-    welcome_4: "While the shop's alert rings, the page plays what its loudspeaker says.",
+    welcome_4: "Simulated are the GPS receiver, the beacons, the paper and the loudspeaker; the rest is the product.",
     start: "Start (turns sound on)",
     n_enter: "The rider has entered the ring around the shop.", n_leave: "The rider left the shop.",
     n_floor: "A beacon was heard: the rider is on {0}.", n_arrived: "A beacon was heard: the rider is at {0}.",
@@ -45,7 +45,7 @@ const WORDS = {
   },
   zh: {
     tagline: "断网、断电、缺纸都不丢单的外卖边缘设备",
-    recorded: "设备记录", received: "后台收到", waiting: "磁盘待发", lost: "丢失", duplicated: "未标注的重打",
+    recorded: "设备记录", received: "后台收到", waiting: "磁盘待发", lost: "丢失", duplicated: "重复打印", duplicated_hint: "且未标注“可能重复”",
     do_cut: "拔掉网线", do_restore: "恢复网络", do_paper: "打印缺纸", do_refill: "换上新纸",
     do_order: "来一单", do_rush: "爆单 1000", do_sos: "SOS 求助", do_sos_end: "解除 SOS", kill: "kill -9",
     off_by: "后台位置误差", k_belief: "后台推算", k_truth: "真实位置", k_trail: "实时到达", k_late: "补传轨迹",
@@ -65,7 +65,7 @@ const WORDS = {
     welcome_1: "左边是骑手:后台靠很少的消息推算位置,淡色圆点才是真实位置。",
     welcome_2: "右边是门店:来单响铃,小票从打印机里出来。",
     welcome_3: "请随便搞破坏,上方的数字会说明有没有丢东西。",
-    welcome_4: "门店响铃时,本页播放门店音箱的语音。",
+    welcome_4: "模拟的只有 GPS 接收机、信标、纸张和音箱,其余都是产品本身。",
     start: "开始(打开声音)",
     n_enter: "骑手进入门店围栏。", n_leave: "骑手离开门店。",
     n_floor: "听到信标:骑手在 {0}。", n_arrived: "听到信标:骑手已到 {0}。",
@@ -93,4 +93,5 @@ export function setLanguage(next) {
   language = next;
   document.documentElement.lang = next === "zh" ? "zh-CN" : "en";
   for (const node of document.querySelectorAll("[data-word]")) node.textContent = say(node.dataset.word);
+  for (const node of document.querySelectorAll("[data-hint]")) node.title = say(node.dataset.hint);
 }

@@ -131,6 +131,22 @@ def test_a_number_that_may_have_been_sent_is_never_given_out_twice(tmp_path: Pat
     run(tmp_path, story)
 
 
+def test_the_backlog_counts_events_and_not_the_numbers_a_crash_left_unused(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        for n in range(3):
+            await bench.outbox.record(position(n))
+        await bench.outbox.flush()
+        await bench.outbox.record(position(3))
+        assert (await bench.outbox.backlog())["telemetry"] == 4
+        await bench.crash()
+        outbox = await bench.open()
+        assert (await outbox.backlog())["telemetry"] == 4  # three positions and the gap
+        await outbox.record(Audit(action="x", by="y"))
+        assert (await outbox.backlog())["critical"] == 1
+
+    run(tmp_path, story)
+
+
 def test_a_clean_stop_leaves_nothing_to_explain(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
         for n in range(3):
