@@ -31,6 +31,7 @@ POLL_S = 0.5
 ASK_S = 5.0
 SOS_HELD_S = 3.0
 SAMPLE_S = 0.2
+ARRIVED_S = 0.4  # by then a message about a fix has arrived
 CLIENT = "demo-back-end"
 HEARD = tuple(f"{topics.ROOT}/+/{rest}" for rest in ("state", "evt/#", "batch/+"))
 
@@ -255,7 +256,8 @@ class Stage:
             refused=witness.refused,
             alerts=len(witness.alerts),
             acknowledged=len(witness.acknowledged),
-            errors=witness.off,
+            off=witness.off,
+            off_at_fixes=witness.off_at_fixes,
             sos_ms=witness.sos_ms,
             sos_pressed=witness.sos_pressed is not None,
             kills=sum(device.kills for device in self.devices.values()),
@@ -282,9 +284,14 @@ class Stage:
         self._link.acknowledge(message)
 
     async def _compare(self) -> None:
+        checked = 0
         while True:
             now = self._clock.wall()
             self.witness.compares(self._truth(now), round(now * 1000))
+            fix = int(now - ARRIVED_S)  # the simulated receiver's fixes are at whole seconds
+            if fix > checked:
+                self.witness.checks(self._truth(fix), fix * 1000)
+                checked = fix
             await self._clock.sleep(SAMPLE_S)
 
     def _now(self) -> int:

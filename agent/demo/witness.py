@@ -32,7 +32,8 @@ class Witness:
         self.refused = 0
         self.alerts: set[str] = set()
         self.acknowledged: set[str] = set()
-        self.off = Spread()  # m between belief and truth
+        self.off = Spread()  # m between belief and truth, at any moment
+        self.off_at_fixes = Spread()  # ... at the moments of which the agent could know
         self.to_paper = Spread()  # ms from back end to cut
         self.sos_pressed: float | None = None  # monotonic s
         self.sos_ms: float | None = None  # until the back end knew
@@ -188,6 +189,13 @@ class Witness:
             "places": sorted(self._places),
             "sos": self.sos_raised,
         }
+
+    def checks(self, truth: tuple[float, float], fix_ms: int) -> None:
+        """The same at the time of a fix, once its message had time to arrive."""
+        belief = self.backend.beliefs.get(self._rider, Belief())
+        at = belief.at(fix_ms)
+        if at is not None and belief.fresh:
+            self.off_at_fixes.add(distance(truth, at))
 
     def position(self) -> dict[str, Any]:
         """For the page: how far off, and how few messages that took."""

@@ -21,7 +21,8 @@ def facts(**changes):
     values = {
         "ledger": ledger, "tickets": tickets, "sent": ["demo-00001 v1"], "orders": 1, "rung": 1,
         "to_paper": Spread(), "malformed": 1, "refused": 1,
-        "alerts": 1, "acknowledged": 1, "errors": errors, "sos_ms": 80.0, "sos_pressed": True,
+        "alerts": 1, "acknowledged": 1, "off": errors, "off_at_fixes": errors,
+        "sos_ms": 80.0, "sos_pressed": True,
         "kills": 1, "cuts": 1, "drained": True,
     }  # fmt: skip
     return Facts(**(values | changes))
