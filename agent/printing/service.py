@@ -270,9 +270,11 @@ class PrinterService:
             await self._write(self._hold)
 
     def _advice(self, trouble: Trouble, detail: str | None) -> str:
-        since = local(trouble.since_ms, Stamp(zone=self._zone), "%H:%M")
         what = detail or f"printer {self.config.name}: {ADVICE.get(trouble.fault, trouble.fault)}"
-        return f"{what}. Since {since}; what waits is printed as soon as it is back."
+        since = ""
+        if trouble.since_ms is not None:
+            since = f" Since {local(trouble.since_ms, Stamp(zone=self._zone), '%H:%M')}."
+        return f"{what}.{since} What waits is printed as soon as it is back."
 
     def _recovered(self) -> None:
         self._backoff = FAULT_POLL_S

@@ -97,8 +97,8 @@ async def serve(
             async with turn:
                 if virtual.connect():
                     await _attend(virtual, reader, writer)
-        except ConnectionError:
-            pass  # the host hung up: its own affair
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the host hung up, or the server ends (asyncio logs cancelled handlers)
         finally:
             hosts.discard(task)
             writer.transport.abort()

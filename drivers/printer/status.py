@@ -161,11 +161,6 @@ def automatic_status(asb: bytes) -> PrinterStatus:
     )
 
 
-def transmitted_paper(byte: int) -> Paper:
-    """The paper in the answer to GS r 1."""
-    return _roll(byte)
-
-
 def _roll(byte: int) -> Paper:
     return "out" if byte & 0x0C else "low" if byte & 0x03 else "ok"
 

@@ -15,7 +15,6 @@ from drivers.printer.status import (
     Transmitted,
     automatic_status,
     real_time_status,
-    transmitted_paper,
 )
 
 
@@ -76,4 +75,3 @@ def test_errors_have_names():
     assert real_time_status({2: 0x52, 3: 0x1A}).error == "cutter jammed"
     assert automatic_status(b"\x18\x20\x00\x0f").error == "unrecoverable error"
     assert automatic_status(b"\x18\x40\x03\x0f").paper == "low"
-    assert transmitted_paper(0x0C) == "out"
