@@ -480,7 +480,7 @@ def main(arguments: argparse.Namespace) -> int:
     loaded = local if wished is None else _with(load, wished, local)
     app = App(
         loaded.config,
-        SystemClock(),
+        SystemClock(trusted=loaded.config.device.clock == "trusted"),
         Notifier(),
         wished=wished,
         problems=lambda settings: _problems(load, settings),

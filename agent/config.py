@@ -52,6 +52,10 @@ class Device(Section, frozen=True, kw_only=True):
         says("its name for the back end: one level of every topic, and the MQTT client id"),
     ]
     site: Annotated[str, says("where it belongs; the back end sees it in `state`")] = ""
+    clock: Annotated[
+        Literal["kernel", "trusted"],
+        says("`trusted` where something outside keeps the time, as for a container"),
+    ] = "kernel"
 
 
 class Store(Section, frozen=True, kw_only=True):

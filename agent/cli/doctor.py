@@ -66,8 +66,8 @@ def _disk(config: Config, _arguments: argparse.Namespace) -> Iterator[Finding]:
     yield Finding("disk", share > DISK_LOW, text + ("" if share > DISK_LOW else " → free space"))
 
 
-def _clock(_config: Config, _arguments: argparse.Namespace) -> Iterator[Finding]:
-    quality = SystemClock().quality()
+def _clock(config: Config, _arguments: argparse.Namespace) -> Iterator[Finding]:
+    quality = SystemClock(trusted=config.device.clock == "trusted").quality()
     text = {
         "ntp": "set by NTP",
         "gps": "set by GPS",
