@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 CONNECT_S = 10.0  # DNS, TCP and TLS; then again for CONNACK and SUBACK
 BACKOFF_MIN_S = 1.0
+STEADY_S = 60.0  # a connection that lasts so long is a good one
+SHORT_MAX = 3  # so many short ones in a row, and somebody else may be using this id
 RECEIVE_MAXIMUM = 64  # unacknowledged messages that the broker may have under way to us
 MAX_PACKET_BYTES = 1024 * 1024  # nothing larger is meant for a device
 TAKEN_OVER = 0x8E
@@ -104,7 +106,20 @@ class Link:
         self._on_down = on_down
         self._random = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._session: _Session | None = None
+        self._short = 0  # connections in a row that ended soon after they were made
+        self._since: float | None = None  # monotonic s at which this one was made
         self.up = False
+
+    @property
+    def contested(self) -> bool:
+        """Whether another client seems to take this session over, because it uses the same id.
+
+        Not every broker says so (mosquitto 2.0 just hangs up), so several short ones count too.
+        """
+        return self._short >= SHORT_MAX and not self._steady()
+
+    def _steady(self) -> bool:
+        return self._since is not None and self._clock.monotonic() - self._since >= STEADY_S
 
     async def run(self) -> None:
         """Until cancelled; says good-bye then, without the will."""
@@ -116,7 +131,7 @@ class Link:
             try:
                 connected = await session.connect()
                 await session.subscribe()
-                limit = BACKOFF_MIN_S
+                self._since = self._clock.monotonic()
                 self.up = True
                 self._on_up(connected)
                 reason = await session.serve()
@@ -130,6 +145,13 @@ class Link:
                 self.up = False
                 self._session = None
                 session.close()
+            if self._since is not None:
+                self._short = 0 if self._steady() else min(self._short + 1, 10)
+                if session.taken_over:
+                    self._short = max(self._short, SHORT_MAX)
+                # Two devices with one id would otherwise throw each other out every second.
+                limit = min(BACKOFF_MIN_S * 2**self._short, self._settings.retry_max_s)
+                self._since = None
             self._on_down(reason)
             # Full jitter, so that a fleet does not come back in one wave.
             await self._clock.sleep(self._random.uniform(0.1, limit))
@@ -194,6 +216,7 @@ class _Session:
         self._writing = False
         self._in_callback = False
         self.accepted = False  # by the broker
+        self.taken_over = False  # by another client of the same id
         self._client = client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.client_id,
@@ -388,6 +411,7 @@ class _Session:
         _properties: Properties | None,
     ) -> None:
         if reason.value == TAKEN_OVER:
+            self.taken_over = True
             self.end("another device uses this id (session taken over)")
         else:
             self.end(f"connection lost ({reason})")

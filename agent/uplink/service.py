@@ -129,6 +129,13 @@ class Uplink:
     def _on_down(self, reason: str) -> None:
         self._window = None
         self.up_since = None
+        if self._link is not None and self._link.contested:
+            self.health.set(
+                "uplink.contested",
+                "connections end soon after they are made, again and again: is there another device"
+                f" with the id {self.device}? Each needs its own device.id",
+                severity="critical",
+            )
         self.health.set(
             "uplink",
             f"no connection to the back end: {reason}. Everything is kept and will be sent.",
@@ -267,6 +274,8 @@ class Uplink:
             if self._window is None:
                 continue
             now = self.clock.monotonic()
+            if self._link is not None and not self._link.contested:
+                self.health.clear("uplink.contested")
             if self._overflow and self.inbox.empty and self._link is not None:
                 self._overflow = False
                 self._link.reset("the inbox was full; asking the broker to send again")

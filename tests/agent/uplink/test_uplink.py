@@ -23,7 +23,7 @@ from agent.core.supervisor import Heartbeat
 from agent.store.database import Database
 from agent.store.inbox import Inbox, Incoming, Route
 from agent.store.outbox import Outbox
-from agent.uplink.link import Link, LinkSettings, Message
+from agent.uplink.link import SHORT_MAX, Link, LinkSettings, Message
 from agent.uplink.service import Uplink
 from tests.support import Mosquitto, until
 
@@ -282,5 +282,26 @@ def test_a_device_that_falls_silent_is_announced_as_lost(tmp_path: Path, broker:
         device._tasks[-1].cancel()
         session._client._sock_close()  # no DISCONNECT on the wire
         await until(lambda: backend.states[-1].state == "lost", "the will")
+
+    play(tmp_path, broker, story)
+
+
+def test_two_devices_with_one_id_yield_to_each_other_and_say_so(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    def said(device: Device) -> bool:
+        return "uplink.contested" in {c.code for c in device.health.conditions()}
+
+    async def story(device: Device, backend: BackEnd) -> None:
+        await until(lambda: device.uplink.up_since, "connected")
+        (tmp_path / "other").mkdir()
+        other = Device(tmp_path / "other", broker.url, "backend")
+        await other.open()
+        try:
+            await until(lambda: said(device) and said(other), "both say it")
+            assert device.uplink._link is not None
+            assert device.uplink._link._short >= SHORT_MAX
+        finally:
+            await other.close()
 
     play(tmp_path, broker, story)
