@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -35,6 +35,7 @@ BACKOFF_MAX_S = 4.0
 UNREACHABLE_GRACE_S = 3.0  # the shop's till may hold the connection for a moment
 REROUTE_AFTER_S = 8.0
 SILENT_S = 120.0  # then it is written to blindly: better paper without proof than none
+FINISH_S = 5.0  # for the ticket under way when the agent is stopped
 PATIENCE_S = 600.0  # for somebody to bring paper while half a ticket hangs in the printer
 ANSWERED_MS = 30 * 86_400_000
 
@@ -141,6 +142,9 @@ class PrinterService:
         if self._dirty:
             await heartbeat.idle(printer.resync())
             self._dirty = False
+        await _to_its_end(self._next(printer, heartbeat))
+
+    async def _next(self, printer: Printer, heartbeat: Heartbeat) -> None:
         job = await self._write(self._take)
         if job is not None:
             await self._print(printer, job, heartbeat)
@@ -388,3 +392,15 @@ class PrinterService:
 
     async def _write(self, run: Callable[[sqlite3.Connection], Any]) -> Any:
         return await self._database.write(run)
+
+
+async def _to_its_end(ticket: Coroutine[Any, Any, None]) -> None:
+    """A stop lets the ticket under way come out, so that it is not left in doubt."""
+    task = asyncio.ensure_future(ticket)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=FINISH_S)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -356,3 +356,35 @@ def test_a_printer_that_used_to_answer_and_hangs_gets_no_ticket(make_shop, given
             assert any(c.code == "printer.kitchen.silent" for c in shop.health.conditions())
 
     asyncio.run(main())
+
+
+def test_a_stop_lets_the_ticket_under_way_come_out(make_shop, given):
+    async def main():
+        async with make_shop([given.printer()]) as shop:
+            opened, within = shop.open_printer, asyncio.Event()
+
+            class Slow:
+                def __init__(self, session):
+                    self._session = session
+
+                def __getattr__(self, name):
+                    return getattr(self._session, name)
+
+                async def write(self, data):
+                    within.set()
+                    for n in range(0, len(data), 100):
+                        await self._session.write(data[n : n + 100])
+
+            @asynccontextmanager
+            async def slow(config, clock):
+                async with opened(config, clock) as session:
+                    yield Slow(session)
+
+            shop.open_printer = slow
+            async with shop.running():
+                await shop.order(given.order(1))
+                await shop.until(within.is_set)
+            assert await shop.states("ORD-1") == ["printed"]
+            assert len(shop.papers("kitchen")) == 1
+
+    asyncio.run(main())
