@@ -46,7 +46,7 @@ def document() -> str:
             }
             for channel in CHANNELS
         },
-        "components": {"schemas": schemas},
+        "components": {"schemas": _tidy(schemas)},
     }
     return json.dumps(whole, indent=2, ensure_ascii=False)
 
@@ -86,6 +86,19 @@ def _event(kind: str) -> dict[str, Any]:
     body = {"$ref": f"#/components/schemas/{BODIES[kind].__name__}"}
     envelope = {"$ref": f"#/components/schemas/{Event.__name__}"}
     return {"payload": {"allOf": [envelope, {"properties": {"body": body}}]}}
+
+
+def _tidy(schema: Any) -> Any:
+    """Descriptions on one line: Python 3.13 takes the indentation off docstrings, 3.11 does not."""
+    if isinstance(schema, list):
+        return [_tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: " ".join(value.split()) if key == "description" and isinstance(value, str)
+        else _tidy(value)
+        for key, value in schema.items()
+    }  # fmt: skip
 
 
 def _sentence(text: str) -> str:

@@ -49,9 +49,11 @@ def certs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certs")
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
     ca, ca_key = folder / "ca.pem", folder / "ca.key"
-    openssl("req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-subj", "/CN=test authority")
+    # Python 3.13 takes no authority without a key usage, no certificate without its authority's id.
+    openssl("req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-subj", "/CN=test authority",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign")  # fmt: skip
     names = folder / "names.ext"
-    names.write_text("subjectAltName=IP:127.0.0.1\n")
+    names.write_text("subjectAltName=IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
     for name in ("broker", "backend", "sh-1", "sh-2"):
         request, key = folder / f"{name}.csr", folder / f"{name}.key"
         openssl("req", *curve[:-2], "-keyout", key, "-out", request, "-subj", f"/CN={name}")
