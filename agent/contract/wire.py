@@ -47,6 +47,12 @@ def encode_batch(events: Iterable[Event], *, level: int = 6) -> tuple[bytes, str
 
 def decode_batch(payload: bytes, content_type: str | None) -> Iterator[Event]:
     """The events of a batch, for consumers."""
+    for line in unpack(payload, content_type):
+        yield decode(line, Event, max_bytes=MAX_BATCH_BYTES)
+
+
+def unpack(payload: bytes, content_type: str | None) -> list[bytes]:
+    """The lines of a batch, an event each."""
     if content_type == NDJSON_ZLIB:
         unzip = zlib.decompressobj()
         try:
@@ -55,5 +61,4 @@ def decode_batch(payload: bytes, content_type: str | None) -> Iterator[Event]:
             raise Rejected("not_zlib", f"batch cannot be unpacked: {error}") from None
         if unzip.unconsumed_tail:
             raise Rejected("too_large", f"batch unpacks to more than {MAX_BATCH_BYTES} bytes")
-    for line in payload.splitlines():
-        yield decode(line, Event, max_bytes=MAX_BATCH_BYTES)
+    return payload.splitlines()

@@ -12,7 +12,7 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ SHORT_MAX = 3  # so many short ones in a row, and somebody else may be using thi
 RECEIVE_MAXIMUM = 64  # unacknowledged messages that the broker may have under way to us
 MAX_PACKET_BYTES = 1024 * 1024  # nothing larger is meant for a device
 TAKEN_OVER = 0x8E
+NO_SHARING = 0x9E  # the broker knows no shared subscriptions
 
 
 class LinkDown(Exception):
@@ -65,12 +66,17 @@ class LinkSettings:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    group: str | None = None  # who share `shared`: each message goes to one of them
+    shared: tuple[str, ...] = ()  # everybody gets everything where the broker cannot share
+    receive_maximum: int = RECEIVE_MAXIMUM
+    max_packet_bytes: int = MAX_PACKET_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
     session_present: bool
     receive_maximum: int  # QoS 1 messages that the broker takes unacknowledged
+    sharing: bool = True  # the broker offers shared subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +136,7 @@ class Link:
             self._session = session = _Session(self._settings, will, self._on_message)
             try:
                 connected = await session.connect()
-                await session.subscribe()
+                connected = await session.subscribe(connected)
                 self._since = self._clock.monotonic()
                 self.up = True
                 self._on_up(connected)
@@ -211,7 +217,8 @@ class _Session:
         self._acks: dict[int, Callable[[int], None]] = {}
         self._ended: asyncio.Future[str] = self._loop.create_future()
         self._connack: asyncio.Future[Connected] = self._loop.create_future()
-        self._suback: asyncio.Future[None] = self._loop.create_future()
+        self._suback: asyncio.Future[bool] = self._loop.create_future()
+        self._may_refuse: int | None = None
         self._fd = -1
         self._writing = False
         self._in_callback = False
@@ -245,8 +252,8 @@ class _Session:
             self._client.tls_set_context(_tls(settings))
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = settings.session_expiry_s
-        properties.ReceiveMaximum = RECEIVE_MAXIMUM
-        properties.MaximumPacketSize = MAX_PACKET_BYTES
+        properties.ReceiveMaximum = settings.receive_maximum
+        properties.MaximumPacketSize = settings.max_packet_bytes
         connect = partial(
             self._client.connect,
             url.hostname or "",
@@ -260,14 +267,28 @@ class _Session:
         async with asyncio.timeout(CONNECT_S):
             return await self._first(self._connack)
 
-    async def subscribe(self) -> None:
-        if not self._settings.subscriptions:
-            return
+    async def subscribe(self, connected: Connected) -> Connected:
+        """Says whether the subscriptions that should be shared are."""
+        plain, shared = self._settings.subscriptions, self._settings.shared
+        together = tuple(f"$share/{self._settings.group}/{topic}" for topic in shared)
+        if shared and connected.sharing:
+            refused = await self._subscribe((*plain, *together), may_refuse=NO_SHARING)
+            if not refused:
+                return connected
+            connected = replace(connected, sharing=False)
+        if plain or shared:
+            await self._subscribe((*plain, *shared))
+        return connected
+
+    async def _subscribe(self, filters: tuple[str, ...], may_refuse: int | None = None) -> bool:
+        """Whether the broker refused one for this reason; any other ends the connection."""
+        self._suback = self._loop.create_future()
+        self._may_refuse = may_refuse
         options = SubscribeOptions(qos=1)
-        self._client.subscribe([(topic, options) for topic in self._settings.subscriptions])
+        self._client.subscribe([(one, options) for one in filters])
         self._flush()
         async with asyncio.timeout(CONNECT_S):
-            await self._first(self._suback)
+            return await self._first(self._suback)
 
     async def serve(self) -> str:
         """Until the connection ends; the reason. Cancelled: a good-bye first.
@@ -385,6 +406,7 @@ class _Session:
                 Connected(
                     session_present=flags.session_present,
                     receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
+                    sharing=bool(getattr(properties, "SharedSubscriptionAvailable", 1)),
                 )
             )
 
@@ -396,11 +418,12 @@ class _Session:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        failed = [str(reason) for reason in reasons if reason.is_failure]
-        if failed:
-            self.end(f"subscription not allowed ({failed[0]})")
+        failed = [reason for reason in reasons if reason.is_failure]
+        others = [str(reason) for reason in failed if reason.value != self._may_refuse]
+        if others:
+            self.end(f"subscription not allowed ({others[0]})")
         elif not self._suback.done():
-            self._suback.set_result(None)
+            self._suback.set_result(bool(failed))
 
     def _on_disconnect(
         self,

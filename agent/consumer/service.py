@@ -1,0 +1,190 @@
+"""Takes messages, stores them in transactions, and acknowledges after each commit, never before.
+
+Nothing is kept here that the broker or the device has not as well: what is in memory is bounded and
+unacknowledged. While the database is away it waits, and the broker holds what comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
+
+from agent.consumer import intake
+from agent.consumer.booking import Outcome
+from agent.consumer.records import Record
+from agent.consumer.source import Incoming, Source
+from agent.consumer.store import Counts, Store, Unavailable
+from agent.contract import topics, wire
+from agent.contract.commands import Ack
+from agent.contract.errors import Rejected
+from agent.core.clock import Clock
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+RECORDS = 20_000  # in one transaction, and what one more message brings
+REPORT_S = 10.0
+BACKOFF_MIN_S, BACKOFF_MAX_S = 0.5, 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    events: int = 0  # stored since the start
+    events_s: float = 0.0  # since the last status
+    duplicates: int = 0  # dropped
+    set_aside: int = 0  # in the table
+    devices: int = 0
+    holes: int = 0  # events that devices have and we have not
+    waiting: int = 0  # messages in memory
+    database: str | None = None  # what is wrong with it
+    broker: str | None = None
+
+
+@dataclass(slots=True)
+class Consumer:
+    store: Store
+    source: Source
+    clock: Clock
+    batch: int  # messages in one transaction, at most
+    report: Callable[[Status], None]
+    _waiting: deque[Incoming] = field(default_factory=deque)
+    _overflow: bool = False
+    _stopping: bool = False
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _pause: asyncio.Future[None] | None = None
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "store"))
+    _status: Status = field(default_factory=Status)
+
+    async def run(self) -> None:
+        """Until `stop()`; what is in hand is finished, the rest stays the broker's."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                others = [
+                    group.create_task(self.source.run(self._take)),
+                    group.create_task(self._tell()),
+                ]
+                while not self._stopping:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    while self._waiting and not self._stopping:
+                        await self._store_some()
+                for task in others:
+                    task.cancel()
+        finally:
+            await self._in_thread(self.store.close)
+            self._thread.shutdown()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+        if self._pause is not None:
+            self._pause.cancel()
+
+    def _take(self, message: Incoming) -> bool:
+        if len(self._waiting) >= 2 * self.batch:
+            self._overflow = True  # a broker that sends more than was asked for; it keeps it
+            return False
+        self._waiting.append(message)
+        self._wake.set()
+        return True
+
+    async def _store_some(self) -> None:
+        messages: list[Incoming] = []
+        records: list[Record] = []
+        while self._waiting and len(messages) < self.batch and len(records) < RECORDS:
+            message = self._waiting.popleft()
+            messages.append(message)
+            records += intake.read(message.topic, message.payload, message.content_type)
+        outcome = await self._patiently(records)
+        if outcome is None:
+            return
+        for key, seq in outcome.acks.items():
+            self.source.publish(
+                topics.ack(key.device, key.stream), wire.encode(Ack(key.epoch, seq))
+            )
+        for message in messages:
+            self.source.acknowledge(message)
+        if self._overflow and not self._waiting:
+            self._overflow = False
+            self.source.again()
+
+    async def _patiently(self, records: list[Record]) -> Outcome | None:
+        """Store, however long the database is away; None when told to stop meanwhile."""
+        limit = BACKOFF_MIN_S
+        while not self._stopping:
+            try:
+                outcome = await self._in_thread(partial(self._apply, records))
+            except Unavailable as error:
+                if self._status.database is None:
+                    log.warning("%s. Nothing is acknowledged until it is back.", error)
+                self._status = replace(self._status, database=str(error))
+            else:
+                self._well(outcome)
+                return outcome
+            await self._sleep(random.uniform(limit / 2, limit))  # noqa: S311 - jitter, no secret
+            limit = min(limit * 2, BACKOFF_MAX_S)
+        return None
+
+    def _apply(self, records: list[Record]) -> Outcome:
+        """In the store's thread. What the database refuses is found by halving, and set aside."""
+        now_ms = int(self.clock.wall() * 1000)
+        try:
+            return self.store.apply(records, now_ms)
+        except Rejected as rejected:
+            if len(records) == 1:
+                return self.store.apply(intake.refused(records[0], rejected), now_ms)
+        half = len(records) // 2
+        return self._apply(records[:half]).then(self._apply(records[half:]))
+
+    def _well(self, outcome: Outcome) -> None:
+        status = self._status
+        if status.database is not None:
+            log.info("%s is back", self.store.name)
+        self._status = replace(
+            status,
+            events=status.events + outcome.stored,
+            duplicates=status.duplicates + outcome.duplicates,
+            database=None,
+        )
+        if outcome.set_aside:
+            log.warning("%d messages were set aside; see the table", outcome.set_aside)
+
+    # --- waiting and telling ----------------------------------------------------------------------
+
+    async def _tell(self) -> None:
+        counts = Counts(0, 0, 0)
+        before, since = 0, self.clock.monotonic()
+        while True:
+            await self.clock.sleep(REPORT_S)
+            if self._status.database is None:
+                try:
+                    counts = await self._in_thread(self.store.counts)
+                except Unavailable as error:
+                    log.debug("not counted: %s", error)
+            now, status = self.clock.monotonic(), self._status
+            self.report(
+                replace(
+                    status,
+                    events_s=(status.events - before) / (now - since),
+                    devices=counts.devices,
+                    holes=counts.holes,
+                    set_aside=counts.set_aside,
+                    waiting=len(self._waiting),
+                    broker=self.source.trouble,
+                )
+            )
+            before, since = status.events, now
+
+    async def _sleep(self, seconds: float) -> None:
+        self._pause = asyncio.ensure_future(self.clock.sleep(seconds))
+        await asyncio.wait([self._pause])
+
+    def _in_thread(self, run: Callable[[], T]) -> Awaitable[T]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, run)
