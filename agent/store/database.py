@@ -1,8 +1,11 @@
-"""One SQLite file, one connection, one writer thread.
+"""One SQLite file, one writer thread.
 
 Work arrives as functions over the connection. What waits at the same moment shares a commit, so a
 rush costs one fsync and not a thousand; each function has its own savepoint and its own outcome. A
 result is delivered only after the commit (WAL, synchronous=FULL), so it has survived a power cut.
+
+A disk that refuses: first the reserve file is given up to make room; when that does not help, the
+database moves into memory (see refuge) and back again, without being told.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from typing import Any, TypeVar
 
 from agent.core.clock import Clock
 from agent.core.health import Health
+from agent.store import refuge
 from drivers.base import DriverError
 
 log = logging.getLogger(__name__)
@@ -32,6 +36,7 @@ T = TypeVar("T")
 APPLICATION_ID = 0x65646765  # "edge"; a file of another program is not ours to touch
 GROUP_MAX = 200  # functions that share one commit
 RESERVE_BYTES = 4 * 1024 * 1024  # given back when the disk is full, so that orders still fit
+HOME_S = 5.0  # between attempts to move from memory back to the disk
 
 
 class StoreError(DriverError):
@@ -57,6 +62,9 @@ class Database:
         self._health = health
         self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._home_at = 0.0  # monotonic s of the next attempt to leave it
+        self._memory: sqlite3.Connection | None = None  # in use while the disk refuses
+        self.moved: Callable[[str], None] = lambda _epoch: None  # into memory; in the event loop
         self.committed: Callable[[], None] = lambda: None  # in the event loop, after each write
 
     async def open(self) -> None:
@@ -64,7 +72,7 @@ class Database:
 
         A file that is corrupt or another program's is set aside under a dated name, and said so.
         """
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         connection, trouble = await loop.run_in_executor(None, self._connect_or_set_aside)
         if trouble is not None:
             self._health.set("store.set_aside", trouble, severity="critical")
@@ -103,19 +111,33 @@ class Database:
 
     # --- the thread -------------------------------------------------------------------------------
 
-    def _serve(self, connection: sqlite3.Connection) -> None:
-        with contextlib.closing(connection):
-            while (work := self._queue.get()) is not None:
-                group = [work]
-                while len(group) < GROUP_MAX and not self._queue.empty():
-                    more = self._queue.get()
-                    if more is None:
-                        self._queue.put(None)
-                        break
-                    group.append(more)
-                self._commit(connection, group)
+    def _serve(self, disk: sqlite3.Connection) -> None:
+        with contextlib.closing(disk):
+            while (group := self._next_group()) is not None:
+                self._commit(disk, group)
+                if self._memory is not None:
+                    self._go_home(disk)
+            if self._memory is not None and not self._go_home(disk, at_once=True):
+                log.error("the disk still refuses: what happened since is lost with this process")
 
-    def _commit(self, connection: sqlite3.Connection, group: list[_Work]) -> None:
+    def _next_group(self) -> list[_Work] | None:
+        """What waits, together; empty where it is time to look at the disk; None at the end."""
+        try:
+            work = self._queue.get(timeout=HOME_S if self._memory is not None else None)
+        except queue.Empty:
+            return []
+        group: list[_Work] = []
+        while work is not None:
+            group.append(work)
+            if len(group) == GROUP_MAX or self._queue.empty():
+                return group
+            work = self._queue.get()
+        if group:
+            self._queue.put(None)
+        return group or None
+
+    def _commit(self, disk: sqlite3.Connection, group: list[_Work]) -> None:
+        connection = self._memory or disk
         outcomes: list[tuple[_Work, Any, BaseException | None]]
         try:
             if any(work.write for work in group):
@@ -126,23 +148,62 @@ class Database:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+            if refuge.is_disk(error) and self._make_room(disk, error):
+                self._commit(disk, group)
+                return
             if len(group) > 1:  # whoever can be served alone is
                 for work in group:
-                    self._commit(connection, [work])
+                    self._commit(disk, [work])
                 return
-            outcomes = [(group[0], None, self._explain(error))]
-        for work, result, problem_ in outcomes:
+            problem: BaseException = error
+            if refuge.is_disk(error):
+                problem = StoreError(f"{self.path} cannot be written: {error}")
+            outcomes = [(group[0], None, problem)]
+        for work, result, failure in outcomes:
             if work.done.set_running_or_notify_cancel():
-                if problem_ is None:
+                if failure is None:
                     work.done.set_result(result)
                 else:
-                    work.done.set_exception(problem_)
+                    work.done.set_exception(failure)
 
-    def _explain(self, error: sqlite3.Error) -> StoreError:
-        full = "full" in str(error)
-        if full:
-            self._reserve().unlink(missing_ok=True)
-        return StoreError(f"{self.path} cannot be written: {error}")
+    # --- a disk that refuses ----------------------------------------------------------------------
+
+    def _make_room(self, disk: sqlite3.Connection, error: sqlite3.Error) -> bool:
+        """Give up the reserve, or else move into memory; whether it is worth another attempt."""
+        if self._memory is not None:
+            return False
+        if self._reserve().exists():
+            with contextlib.suppress(OSError):
+                self._reserve().unlink()
+                return True
+        epoch = refuge.new_epoch()
+        self._memory = refuge.move_in(disk, epoch)
+        if self._memory is None:
+            return False
+        self._home_at = self._clock.monotonic() + HOME_S
+        self._loop.call_soon_threadsafe(self._tell_moved, epoch, str(error))
+        return True
+
+    def _go_home(self, disk: sqlite3.Connection, *, at_once: bool = False) -> bool:
+        now = self._clock.monotonic()
+        if self._memory is None or (now < self._home_at and not at_once):
+            return False
+        self._home_at = now + HOME_S
+        if not refuge.move_home(self._memory, disk):
+            return False
+        self._memory.close()
+        self._memory = None
+        self._loop.call_soon_threadsafe(self._health.clear, "store.memory")
+        return True
+
+    def _tell_moved(self, epoch: str, error: str) -> None:
+        self._health.set(
+            "store.memory",
+            f"{self.path} cannot be written ({error}): everything is kept in memory only and would "
+            "be lost at a power cut. Free some space or change the card; do not switch off.",
+            severity="critical",
+        )
+        self.moved(epoch)
 
     # --- opening ----------------------------------------------------------------------------------
 
@@ -229,16 +290,16 @@ def _attempt(connection: sqlite3.Connection, work: _Work) -> tuple[Any, BaseExce
     if not work.write:
         try:
             return work.run(connection), None
-        except sqlite3.Error:
-            raise
-        except Exception as error:  # noqa: BLE001 - handed to the caller, who asked for it
+        except Exception as error:
+            if isinstance(error, sqlite3.Error) and refuge.is_disk(error):
+                raise
             return None, error
     connection.execute("SAVEPOINT work")
     try:
         result = work.run(connection)
-    except sqlite3.OperationalError:
-        raise  # the disk, not the function: nobody's work of this group is stored
-    except Exception as error:  # noqa: BLE001 - handed to the caller, who asked for it
+    except Exception as error:
+        if isinstance(error, sqlite3.Error) and refuge.is_disk(error):
+            raise  # the disk, not the function: nobody's work of this group is stored
         connection.execute("ROLLBACK TO work")
         connection.execute("RELEASE work")
         return None, error

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.store.database import Database, StoreError
+from agent.store.refuge import new_epoch
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +79,13 @@ class Outbox:
         self._reserving = asyncio.Lock()
         self.epoch = ""
         self.committed: Callable[[], None] = lambda: None
+        self.moved: Callable[[], None] = lambda: None  # the epoch is a new one: say so
         self._busy = asyncio.Event()  # there may be something to commit, to forget or to shed
 
     async def open(self) -> None:
         """Read where the last run ended, and explain what it may have lost."""
         self._database.committed = self._on_commit
+        self._database.moved = self._on_moved
         await self._database.write(self._recover)
 
     # --- recording --------------------------------------------------------------------------------
@@ -99,6 +101,10 @@ class Outbox:
         stream.tail.append((self._clock.monotonic(), self._row(stream.issued, body, t)))
         self._on_commit()
         return stream.issued
+
+    def _on_moved(self, epoch: str) -> None:
+        self.epoch = epoch
+        self.moved()
 
     def _on_commit(self) -> None:
         self._busy.set()
@@ -274,7 +280,7 @@ class Outbox:
 
     def _recover(self, tx: sqlite3.Connection) -> None:
         found = tx.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        self.epoch = found[0] if found else uuid.uuid4().hex[:12]
+        self.epoch = found[0] if found else new_epoch()
         if not found:
             tx.execute("INSERT INTO meta VALUES ('epoch', ?)", (self.epoch,))
         for name, issued, acked in tx.execute("SELECT name, issued, acked FROM stream").fetchall():

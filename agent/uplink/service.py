@@ -78,6 +78,7 @@ class Uplink:
     async def run(self, heartbeat: Heartbeat) -> None:
         self._link = self.open_link(self._on_message, self._on_up, self._on_down)
         self.outbox.committed = self._on_committed
+        self.outbox.moved = self._on_moved
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run())
             group.create_task(self._tick())
@@ -125,6 +126,10 @@ class Uplink:
         self.up_since = self.clock.wall()
         self.health.clear("uplink")
         self._wake.set()
+
+    def _on_moved(self) -> None:
+        if self._link is not None:
+            self._link.reset("the outbox begins a new epoch")
 
     def _on_down(self, reason: str) -> None:
         self._window = None
@@ -218,7 +223,8 @@ class Uplink:
         self, window: Window, stream: Stream, progress: _Progress, rows: list[Row]
     ) -> None:
         assert self._link is not None
-        batch = len(rows) >= BATCH_FROM
+        full = sum(len(row.body) for row in rows) >= window.batch_bytes  # so there may be more
+        batch = len(rows) >= BATCH_FROM or (full and len(rows) > 1)
         if batch and not window.room(stream, batch=True):
             progress.more = False  # a PUBACK will look again
             return

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import signal
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.core.clock import ManualClock
 from agent.core.health import Health
-from agent.store.database import Database, StoreError
+from agent.store import refuge
+from agent.store.database import HOME_S, Database, StoreError
 
 META = "INSERT INTO meta VALUES (?, ?)"
 
@@ -105,27 +107,85 @@ def test_a_damaged_database_is_set_aside(tmp_path: Path) -> None:
     run(path, story)
 
 
-def test_a_full_disk_is_a_store_error_and_the_reserve_makes_room(tmp_path: Path) -> None:
-    path = tmp_path / "agent.db"
+@contextlib.contextmanager
+def disk_that_takes(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond `size` bytes."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def large(tx: sqlite3.Connection) -> None:
+    tx.executemany(META, [(f"k{n}", "v" * 1000) for n in range(5000)])
+
+
+def epoch(connection: sqlite3.Connection) -> str:
+    row = connection.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+    return str(row[0])
+
+
+def test_a_disk_that_refuses_is_left_for_memory_and_come_back_to(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+
+    async def tell() -> None:
+        clock = ManualClock()
+        health = Health(clock)
+        database = Database(path, clock, health)
+        moved: list[str] = []
+        database.moved = moved.append
+        await database.open()
+        await database.write(lambda tx: tx.execute(META, ("epoch", "first")))
+        with disk_that_takes(1024 * 1024):
+            await database.write(large)
+            assert not path.with_name("a.db.reserve").exists()
+            assert [c.code for c in health.conditions()] == ["store.memory"]
+            assert await database.read(epoch) == moved[0] != "first"
+            clock.jump(clock.monotonic() + HOME_S)
+            await database.read(epoch)
+            assert [c.code for c in health.conditions()] == ["store.memory"], "no room yet"
+        clock.jump(clock.monotonic() + HOME_S)
+        await database.read(epoch)
+        await database.read(epoch)
+        assert list(health.conditions()) == []
+        await database.close()
+        with contextlib.closing(sqlite3.connect(path)) as disk:
+            assert disk.execute("SELECT count(*) FROM meta").fetchone() == (5001,)
+            assert epoch(disk) == moved[0]
+
+    asyncio.run(tell())
+
+
+def test_what_does_not_fit_into_memory_is_a_store_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refuge, "LIMIT_BYTES", 0)
 
     async def story(database: Database, _health: Health) -> None:
-        def large(tx: sqlite3.Connection) -> None:
-            tx.executemany(META, [(f"k{n}", "v" * 1000) for n in range(5000)])
-
-        old = resource.getrlimit(resource.RLIMIT_FSIZE)
-        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * 1024, old[1]))
-        try:
+        with disk_that_takes(1024 * 1024):
             with pytest.raises(StoreError, match="cannot be written"):
                 await database.write(large)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, old)
-            signal.signal(signal.SIGXFSZ, handler)
+            (count,) = await database.read(
+                lambda c: c.execute("SELECT count(*) FROM meta").fetchone()
+            )
+            assert count == 0
         await database.write(lambda tx: tx.execute(META, ("after", "1")))
-        keys = await database.read(lambda c: c.execute("SELECT key FROM meta").fetchall())
-        assert keys == [("after",)]
 
-    run(path, story)
+    run(tmp_path / "a.db", story)
+
+
+def test_a_mistake_in_a_statement_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    async def story(database: Database, health: Health) -> None:
+        with pytest.raises(sqlite3.OperationalError, match="no such table"):
+            await database.write(lambda tx: tx.execute("INSERT INTO nonsense VALUES (1)"))
+        await database.write(lambda tx: tx.execute(META, ("after", "1")))
+        assert list(health.conditions()) == []
+
+    run(tmp_path / "a.db", story)
 
 
 def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
