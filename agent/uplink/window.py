@@ -1,8 +1,9 @@
 """What is in flight on one connection: how much more may go, how large, and what came back.
 
 The batch starts at 8 KB with four packets in flight and grows while PUBACKs come back in less than
-twice their fastest time; otherwise both halve. A wide window makes urgent messages late on a narrow
-link, a narrow one is slow on a wide link: so it adapts. One place is always kept for `critical`.
+twice their fastest time, or in QUICK_S; otherwise both halve. A wide window makes urgent messages
+late on a narrow link, a narrow one is slow on a wide link: so it adapts. One place is always kept
+for `critical`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from agent.contract.events import Stream
 
 BATCH_MIN, BATCH_START, BATCH_MAX = 2 * 1024, 8 * 1024, 32 * 1024
 PACKETS_MIN, PACKETS_START, PACKETS_MAX = 2, 4, 16
+QUICK_S = 0.05  # a PUBACK within this makes nothing late, however quick others were
 LIVE_PACKETS = 16  # single messages are small; they are limited only by this and the broker
 NOT_FOUND = 0x10  # PUBACK: no matching subscribers
 
@@ -60,7 +62,7 @@ class Window:
         self._fastest = took if self._fastest is None else min(self._fastest, took)
         if not sent.batch:
             return
-        if took <= 2 * self._fastest:
+        if took <= max(2 * self._fastest, QUICK_S):
             self.batch_bytes = min(BATCH_MAX, self.batch_bytes + BATCH_MIN)
             self.packets = min(PACKETS_MAX, self.packets + 1)
         else:

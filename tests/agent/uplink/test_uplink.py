@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+import pytest
 
 from agent.contract import topics
 from agent.contract.commands import Ack
@@ -23,8 +24,10 @@ from agent.core.supervisor import Heartbeat
 from agent.store.database import Database
 from agent.store.inbox import Inbox, Incoming, Route
 from agent.store.outbox import Outbox
+from agent.uplink import service
 from agent.uplink.link import SHORT_MAX, Link, LinkSettings, Message
 from agent.uplink.service import Uplink
+from agent.uplink.window import BATCH_MIN, Window
 from tests.support import Mosquitto, until
 
 DEVICE = "sh-1"
@@ -216,6 +219,21 @@ def test_a_backlog_goes_in_batches_in_order_and_critical_goes_first(
         assert backend.arrived["telemetry"] == list(range(1, 3001))
         assert backend.batches < 200
         assert next(iter(backend.events)) == ("critical", 1)
+
+    play(tmp_path, broker, story, online=False)
+
+
+def test_a_window_that_has_shrunk_still_sends_batches(
+    tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "Window", partial(Window, batch_bytes=BATCH_MIN))
+
+    async def story(device: Device, backend: BackEnd) -> None:
+        for n in range(500):
+            await device.outbox.record(position(n))
+        device.go_online()
+        await until(lambda: len(backend.events) == 500, "all arrive")
+        assert backend.batches > 3
 
     play(tmp_path, broker, story, online=False)
 

@@ -21,6 +21,15 @@ def test_the_window_grows_while_pubacks_are_quick_and_halves_when_they_are_late(
     assert (window.batch_bytes, window.packets) == (BATCH_MIN, PACKETS_MIN)
 
 
+def test_a_fast_link_that_jitters_keeps_its_window() -> None:
+    window = Window(20)
+    now = 0.0
+    for took in [0.0003, 0.02, 0.004, 0.045] * 10:
+        window.acked(window.sent("telemetry", 1, now, batch=True), 0, now + took)
+        now += took
+    assert (window.batch_bytes, window.packets) == (BATCH_MAX, PACKETS_MAX)
+
+
 def test_one_place_is_kept_for_what_is_urgent() -> None:
     window = Window(receive_maximum=3)
     window.sent("telemetry", 1, 0.0, batch=False)
