@@ -18,6 +18,8 @@ class HealthReporter:
     def __init__(self, health: Health, recorder: Recorder) -> None:
         self._recorder = recorder
         self._queue: asyncio.Queue[tuple[Condition, bool]] = asyncio.Queue(QUEUE)
+        for condition in health.conditions():  # e.g. a database that was set aside at the start
+            self._changed(condition, raised=True)
         health.listen(self._changed)
 
     def _changed(self, condition: Condition, raised: bool) -> None:  # noqa: FBT001 - a callback
