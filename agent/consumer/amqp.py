@@ -1,8 +1,8 @@
 """From a RabbitMQ queue, by AMQP 0-9-1; the only module that imports pika.
 
 RabbitMQ's MQTT plugin puts what devices publish on `amq.topic`, and sends them what is published
-there. A topic's `/` is a routing key's `.` and the other way round. The queues are made by
-config/broker/rabbitmq/definitions.json and not here.
+there. A topic's `/` is a routing key's `.`; 4.0.5 does not tell it from a dot of the topic, so no
+device id may have one. The queues are made by config/broker/rabbitmq/definitions.json, not here.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from urllib.parse import urlsplit
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 
-from agent.consumer.source import Incoming
+from agent.consumer.source import CONNECTING, Incoming
 from agent.core.clock import Clock
 
 log = logging.getLogger(__name__)
 
 EXCHANGE = "amq.topic"  # mqtt.exchange in rabbitmq.conf
-SWAP = str.maketrans("/.", "./")
 PERSISTENT = 2  # delivery mode; becomes QoS 1
 HEARTBEAT_S, CONNECT_S, GOODBYE_S = 30, 10, 3.0
 BACKOFF_MIN_S, BACKOFF_MAX_S = 1.0, 10.0
@@ -52,7 +51,7 @@ class AmqpSource:
     ) -> None:
         parts = urlsplit(url)
         self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path} queue {queue}"
-        self.trouble: str | None = "connecting"
+        self.trouble: str | None = CONNECTING
         self._parameters = _parameters(url, instance, ca, cert, key)
         self._clock = clock
         self._queue = queue
@@ -67,6 +66,7 @@ class AmqpSource:
             reason = await self._serve(take)
             if self.trouble is None:
                 limit = BACKOFF_MIN_S
+            if self.trouble in (None, CONNECTING):
                 log.warning("%s: %s; trying again", self.name, reason)
             self.trouble = reason
             await self._clock.sleep(random.uniform(0.1, limit))  # noqa: S311 - jitter, no secret
@@ -83,7 +83,7 @@ class AmqpSource:
         properties = pika.BasicProperties(  # type: ignore[no-untyped-call]
             "application/json", delivery_mode=PERSISTENT
         )
-        self._channel.basic_publish(EXCHANGE, topic.translate(SWAP), payload, properties)
+        self._channel.basic_publish(EXCHANGE, topic.replace("/", "."), payload, properties)
 
     def again(self) -> None:
         if self._connection is not None and self._connection.is_open:
@@ -140,7 +140,7 @@ class AmqpSource:
 def _on_message(
     take: Callable[[Incoming], bool], channel: Any, method: Any, properties: Any, body: bytes
 ) -> None:
-    topic = method.routing_key.translate(SWAP)
+    topic = method.routing_key.replace(".", "/")
     receipt = _Receipt(channel, method.delivery_tag)
     take(Incoming(topic, body, properties.content_type, receipt))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from agent.consumer.source import Incoming
+from agent.consumer.source import CONNECTING, Incoming
 from agent.contract.topics import ROOT
 from agent.core.clock import Clock
 from agent.uplink.link import Connected, Link, LinkDown, LinkSettings, Message
@@ -38,7 +38,7 @@ class MqttSource:
     ) -> None:
         parts = urlsplit(url)
         self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        self.trouble: str | None = "connecting"
+        self.trouble: str | None = CONNECTING
         self._sharing = True
         self._settings = LinkSettings(
             url=self.name,
@@ -95,6 +95,6 @@ class MqttSource:
         self._sharing = connected.sharing
 
     def _on_down(self, reason: str) -> None:
-        if self.trouble is None:
+        if self.trouble in (None, CONNECTING):
             log.warning("%s; trying again", reason)
         self.trouble = reason

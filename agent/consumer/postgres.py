@@ -120,10 +120,10 @@ class PostgresStore:
             if (error.sqlstate or "")[:2] in UNFIT:
                 raise Rejected("refused_by_database", str(error).splitlines()[0]) from None
             self.close()
-            if isinstance(error, (errors.InvalidCatalogName, errors.InsufficientPrivilege)):
+            if isinstance(error, errors.InsufficientPrivilege):
                 raise ConfigError([f"{self.name}: {error}"]) from None
             if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
-                raise Unavailable(f"{self.name}: {str(error).strip()}") from None
+                raise Unavailable(f"{self.name}: {' '.join(str(error).split())}") from None
             raise  # a bug of ours
 
     def _open(self) -> Connection[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ from agent.consumer import intake
 from agent.consumer.booking import Outcome
 from agent.consumer.records import Record
 from agent.consumer.source import Incoming, Source
-from agent.consumer.store import Counts, Store, Unavailable
+from agent.consumer.store import Store, Unavailable
 from agent.contract import topics, wire
 from agent.contract.commands import Ack
 from agent.contract.errors import Rejected
@@ -61,10 +61,16 @@ class Consumer:
     _pause: asyncio.Future[None] | None = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "store"))
     _status: Status = field(default_factory=Status)
+    _said: tuple[int, float] = (0, 0.0)  # events and monotonic s at the last report
 
     async def run(self) -> None:
-        """Until `stop()`; what is in hand is finished, the rest stays the broker's."""
+        """Until `stop()`; what is in hand is finished, the rest stays the broker's.
+
+        Raises ConfigError, also in a group, when the database is not one of ours.
+        """
+        self._said = 0, self.clock.monotonic()
         try:
+            await self._count()
             async with asyncio.TaskGroup() as group:
                 others = [
                     group.create_task(self.source.run(self._take)),
@@ -75,6 +81,7 @@ class Consumer:
                     self._wake.clear()
                     while self._waiting and not self._stopping:
                         await self._store_some()
+                await self._say()
                 for task in others:
                     task.cancel()
         finally:
@@ -122,9 +129,7 @@ class Consumer:
             try:
                 outcome = await self._in_thread(partial(self._apply, records))
             except Unavailable as error:
-                if self._status.database is None:
-                    log.warning("%s. Nothing is acknowledged until it is back.", error)
-                self._status = replace(self._status, database=str(error))
+                self._away(error)
             else:
                 self._well(outcome)
                 return outcome
@@ -159,28 +164,37 @@ class Consumer:
     # --- waiting and telling ----------------------------------------------------------------------
 
     async def _tell(self) -> None:
-        counts = Counts(0, 0, 0)
-        before, since = 0, self.clock.monotonic()
         while True:
             await self.clock.sleep(REPORT_S)
-            if self._status.database is None:
-                try:
-                    counts = await self._in_thread(self.store.counts)
-                except Unavailable as error:
-                    log.debug("not counted: %s", error)
-            now, status = self.clock.monotonic(), self._status
-            self.report(
-                replace(
-                    status,
-                    events_s=(status.events - before) / (now - since),
-                    devices=counts.devices,
-                    holes=counts.holes,
-                    set_aside=counts.set_aside,
-                    waiting=len(self._waiting),
-                    broker=self.source.trouble,
-                )
+            await self._say()
+
+    async def _say(self) -> None:
+        if self._status.database is None:
+            await self._count()
+        now, events = self.clock.monotonic(), self._status.events
+        before, since = self._said
+        self._said = events, now
+        self.report(
+            replace(
+                self._status,
+                events_s=(events - before) / max(now - since, 0.001),
+                waiting=len(self._waiting),
+                broker=self.source.trouble,
             )
-            before, since = status.events, now
+        )
+
+    async def _count(self) -> None:
+        try:
+            found = await self._in_thread(self.store.counts)
+        except Unavailable as error:
+            self._away(error)
+        else:
+            self._status = replace(self._status, **asdict(found))
+
+    def _away(self, error: Unavailable) -> None:
+        if self._status.database is None:
+            log.warning("%s; nothing is acknowledged until it is back", error)
+        self._status = replace(self._status, database=str(error))
 
     async def _sleep(self, seconds: float) -> None:
         self._pause = asyncio.ensure_future(self.clock.sleep(seconds))

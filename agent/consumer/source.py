@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+CONNECTING = "connecting"
+
 
 @dataclass(frozen=True, slots=True)
 class Incoming:

@@ -65,10 +65,12 @@ class SqliteStore:
             yield self._connection
         except (sqlite3.DataError, OverflowError) as error:
             raise Rejected("refused_by_database", str(error)) from None
-        except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+        except sqlite3.DatabaseError as error:
             if isinstance(error, (sqlite3.IntegrityError, sqlite3.ProgrammingError)):
                 raise  # a bug of ours
             self.close()
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise ConfigError([f"{self.name} is no database"]) from None
             raise Unavailable(f"{self.name}: {error}") from None
 
     def _open(self) -> sqlite3.Connection:
