@@ -63,25 +63,23 @@ def test_a_gap_speaks_of_from_and_to() -> None:
 
 
 def test_every_body_has_its_kind_and_stream() -> None:
-    assert set(BODIES) == set(
-        [
-            "position",
-            "fence",
-            "arrival",
-            "order",
-            "print",
-            "alert",
-            "sos",
-            "shop",
-            "stock",
-            "health",
-            "command",
-            "config",
-            "audit",
-            "error",
-            "gap",
-        ]
-    )
+    assert set(BODIES) == {
+        "position",
+        "fence",
+        "arrival",
+        "order",
+        "print",
+        "alert",
+        "sos",
+        "shop",
+        "stock",
+        "health",
+        "command",
+        "config",
+        "audit",
+        "error",
+        "gap",
+    }
 
 
 @given(st.text(max_size=60))
