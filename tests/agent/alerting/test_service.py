@@ -12,6 +12,7 @@ import pytest
 
 from agent.alerting import table
 from agent.contract.events import AlertEvent
+from agent.store import refuge
 from agent.store.database import StoreError
 
 OpenBench = Callable[..., AbstractAsyncContextManager[Any]]
@@ -266,8 +267,10 @@ _SHIPPED = Path(table.__file__).parents[1] / "alerting" / "prompts"
 
 
 def test_while_the_disk_refuses_the_alert_still_sounds_and_escalates(
-    open_bench: OpenBench,
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(refuge, "LIMIT_BYTES", 0)  # nor is there room in memory
+
     async def run() -> None:
         async with open_bench() as bench:
             await bench.alerting.raise_alert("new_order", "a")

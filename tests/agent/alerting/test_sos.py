@@ -6,10 +6,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from agent.alerting import sos
 from agent.alerting.panel_service import PanelService
 from agent.alerting.sos_service import SosService
 from agent.contract.events import AlertEvent, Sos
+from agent.store import refuge
 from drivers.panel import simulated
 from drivers.panel.simulated import SimulatedPanel
 
@@ -197,7 +200,11 @@ def test_a_panel_that_was_unplugged_shows_the_newest_lights_when_it_is_back(
     asyncio.run(run())
 
 
-def test_a_press_waits_for_a_disk_that_refuses(open_bench: OpenBench) -> None:
+def test_a_press_waits_for_a_disk_that_refuses(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refuge, "LIMIT_BYTES", 0)  # nor is there room in memory
+
     async def run() -> None:
         async with kit(open_bench) as k:
             await k.bench.database.read(lambda tx: tx.execute("PRAGMA query_only = ON"))

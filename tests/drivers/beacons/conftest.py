@@ -80,10 +80,8 @@ class Bluetoothd:
     async def call(self, path: str, interface: str, member: str, signature: str, *body: Any) -> Any:
         """Call the mock as any D-Bus client does; waits until it has its name."""
         from dbus_fast import Message, MessageType
-        from dbus_fast.aio import MessageBus
 
-        await until(Path(self.address.partition("=")[2]).exists)
-        bus = await MessageBus(bus_address=self.address).connect()
+        bus = await self._connect()
         try:
             async with asyncio.timeout(20):
                 while True:
@@ -104,6 +102,17 @@ class Bluetoothd:
                     await asyncio.sleep(0.05)
         finally:
             bus.disconnect()
+
+    async def _connect(self) -> Any:
+        """The daemon makes its socket before it listens: try until it does."""
+        from dbus_fast.aio import MessageBus
+
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await MessageBus(bus_address=self.address).connect()
+                except (ConnectionRefusedError, FileNotFoundError):
+                    await asyncio.sleep(0.05)
 
     async def add_adapter(self, name: str = "hci0") -> None:
         await self.call("/", "org.bluez.Mock", "AddAdapter", "ss", name, "lab")
