@@ -56,7 +56,6 @@ class AmqpSource:
         self._clock = clock
         self._queue = queue
         self._prefetch = min(unacknowledged, 65535)
-        self._connection: Any = None
         self._channel: Any = None
         logging.getLogger("pika").setLevel(logging.CRITICAL)  # we say it, and once
 
@@ -85,9 +84,8 @@ class AmqpSource:
         )
         self._channel.basic_publish(EXCHANGE, topic.replace("/", "."), payload, properties)
 
-    def again(self) -> None:
-        if self._connection is not None and self._connection.is_open:
-            self._connection.close()
+    def resume(self) -> None:
+        """Nothing: RabbitMQ keeps to the prefetch count."""
 
     async def _serve(self, take: Callable[[Incoming], bool]) -> str:
         """One connection until it ends; why it did."""
@@ -101,7 +99,7 @@ class AmqpSource:
         def opened(connection: Any) -> None:
             connection.channel(on_open_callback=partial(self._on_channel, take))
 
-        self._connection = connection = AsyncioConnection(
+        connection = AsyncioConnection(
             self._parameters,
             on_open_callback=opened,
             on_open_error_callback=lambda _, error: end(_named(error)),
@@ -116,7 +114,7 @@ class AmqpSource:
                 await asyncio.wait([ended], timeout=GOODBYE_S)
             raise
         finally:
-            self._connection = self._channel = None
+            self._channel = None
         return ended.result()
 
     def _on_channel(self, take: Callable[[Incoming], bool], channel: Any) -> None:

@@ -81,11 +81,12 @@ class MqttSource:
         except LinkDown:
             log.debug("an acknowledgement was not sent: the broker is away")
 
-    def again(self) -> None:
-        self._link.reset("more came than there is room for")
+    def resume(self) -> None:
+        self._link.resume()
 
     def _on_message(self, message: Message) -> None:
-        self._take(Incoming(message.topic, message.payload, message.content_type, message))
+        if not self._take(Incoming(message.topic, message.payload, message.content_type, message)):
+            self._link.pause()
 
     def _on_up(self, connected: Connected) -> None:
         self.trouble = None

@@ -55,7 +55,7 @@ class Consumer:
     batch: int  # messages in one transaction, at most
     report: Callable[[Status], None]
     _waiting: deque[Incoming] = field(default_factory=deque)
-    _overflow: bool = False
+    _full: bool = False
     _stopping: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _pause: asyncio.Future[None] | None = None
@@ -95,12 +95,11 @@ class Consumer:
             self._pause.cancel()
 
     def _take(self, message: Incoming) -> bool:
-        if len(self._waiting) >= 2 * self.batch:
-            self._overflow = True  # a broker that sends more than was asked for; it keeps it
-            return False
+        """Keeps it; False: no more, until the source may resume."""
         self._waiting.append(message)
         self._wake.set()
-        return True
+        self._full = len(self._waiting) >= 2 * self.batch
+        return not self._full
 
     async def _store_some(self) -> None:
         messages: list[Incoming] = []
@@ -118,9 +117,9 @@ class Consumer:
             )
         for message in messages:
             self.source.acknowledge(message)
-        if self._overflow and not self._waiting:
-            self._overflow = False
-            self.source.again()
+        if self._full and len(self._waiting) <= self.batch:
+            self._full = False
+            self.source.resume()
 
     async def _patiently(self, records: list[Record]) -> Outcome | None:
         """Store, however long the database is away; None when told to stop meanwhile."""

@@ -24,7 +24,7 @@ class Source(Protocol):
     trouble: str | None  # why it is not connected; None while it is
 
     async def run(self, take: Callable[[Incoming], bool]) -> None:
-        """Until cancelled; a message that `take` has no room for stays unacknowledged."""
+        """Until cancelled; where `take` says that there is no more room, until `resume()`."""
         ...
 
     def acknowledge(self, message: Incoming) -> None:
@@ -35,6 +35,6 @@ class Source(Protocol):
         """To a device; dropped without a connection, because the device asks again."""
         ...
 
-    def again(self) -> None:
-        """Have the broker send what is unacknowledged."""
+    def resume(self) -> None:
+        """There is room again."""
         ...

@@ -168,6 +168,19 @@ class Link:
         if self._session is not None:
             self._session.end(reason)
 
+    def pause(self) -> None:
+        """Read nothing more from this connection until `resume()`.
+
+        For brokers that overrun the Receive Maximum, as mosquitto 2.0.11 does when PUBACKs come in a
+        rush. A pause of twice the keep-alive ends the connection.
+        """
+        if self._session is not None:
+            self._session.pause()
+
+    def resume(self) -> None:
+        if self._session is not None:
+            self._session.resume()
+
     def publish(
         self,
         topic: str,
@@ -221,6 +234,7 @@ class _Session:
         self._may_refuse: int | None = None
         self._fd = -1
         self._writing = False
+        self._paused = False
         self._in_callback = False
         self.accepted = False  # by the broker
         self.taken_over = False  # by another client of the same id
@@ -326,6 +340,18 @@ class _Session:
         self._client.ack(mid, qos)
         self._flush()
 
+    def pause(self) -> None:
+        if self._fd >= 0 and not self._paused:
+            self._paused = True
+            self._loop.remove_reader(self._fd)
+
+    def resume(self) -> None:
+        if self._paused:
+            self._paused = False
+            if self._fd >= 0:
+                self._loop.add_reader(self._fd, self._readable)
+                self._loop.call_soon(self._readable)  # what TLS has unpacked already
+
     def close(self) -> None:
         self.end("closed")
         sock = self._client.socket()
@@ -356,7 +382,7 @@ class _Session:
             self._fd = -1
 
     def _readable(self) -> None:
-        while (sock := self._client.socket()) is not None:
+        while not self._paused and (sock := self._client.socket()) is not None:
             self._in_callback = True
             try:
                 self._client.loop_read()
