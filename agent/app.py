@@ -138,7 +138,10 @@ class App:
         log.info("%s %s runs", self.config.role, self.config.device.id)
         try:
             await asyncio.wait([above, beneath, stopping], return_when=asyncio.FIRST_COMPLETED)
-            self.notifier.stopping()
+            if self.restart:
+                self.notifier.reloading(self.clock.monotonic())
+            else:
+                self.notifier.stopping()
             await _end(above)
             if not beneath.done():
                 await self.uplink.drain()

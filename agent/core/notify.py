@@ -18,8 +18,9 @@ class Notifier:
     def feed(self) -> None:
         self._send("WATCHDOG=1")
 
-    def reloading(self, monotonic_us: int) -> None:
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_us}")
+    def reloading(self, t: float) -> None:
+        """The process is about to replace itself, at monotonic `t` s; `ready` ends that."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={int(t * 1e6)}")
 
     def stopping(self) -> None:
         self._send("STOPPING=1")
