@@ -171,8 +171,8 @@ class Link:
     def pause(self) -> None:
         """Read nothing more from this connection until `resume()`.
 
-        For brokers that overrun the Receive Maximum, as mosquitto 2.0.11 does when PUBACKs come in a
-        rush. A pause of twice the keep-alive ends the connection.
+        For brokers that overrun the Receive Maximum, as mosquitto 2.0.11 does when many PUBACKs
+        come at once. A pause of twice the keep-alive ends the connection.
         """
         if self._session is not None:
             self._session.pause()
