@@ -61,6 +61,7 @@ from agent.printing.service import PrinterService
 from agent.roles import ROOMS, Room
 from agent.store.database import Database, StoreError
 from agent.store.inbox import Inbox, Route
+from agent.store.lock import only_one
 from agent.store.outbox import Outbox
 from agent.uplink.link import Link, LinkSettings
 from agent.uplink.service import Uplink
@@ -111,6 +112,10 @@ class App:
         self._since = clock.wall()
 
     async def run(self) -> None:
+        with only_one(self.database.path):
+            await self._run()
+
+    async def _run(self) -> None:
         await self.database.open()
         try:
             await self.outbox.open()

@@ -83,3 +83,14 @@ def test_two_devices_with_one_id_are_said_and_do_not_storm(
     backend.order(first.device, order(1))
     wait(lambda: "sys-00001" in printer.tickets(), "it is served again")
     assert backend.verdict() == []
+
+
+def test_a_second_agent_on_the_same_store_does_not_start(
+    shop: Agent, agent: Callable[..., Agent], broker: Mosquitto, printer: Printer
+) -> None:
+    shop.start().ready()
+    config = shop_config(f"tcp://127.0.0.1:{printer.port}")
+    second = agent(broker.port, config, "second", store=shop.store).start()
+    assert second.ended() == 1
+    assert "another agent" in second.words()
+    assert shop.answers()  # and has its control socket still
