@@ -19,6 +19,7 @@ from drivers.printer.status import (
 from drivers.printer.transport import Settings, Transport
 
 ANSWER_S = 1.0  # for the answer to a real-time question; printers give it in milliseconds
+RESYNC_S = 9.0  # the bytes of RESYNC at 9600 baud, behind a print server that hides the line
 SLICE_S = 0.5
 FAULT_S = 1.0  # a fault that outlasts this is told
 READS_MAX = 64  # at a stretch, should something chatter without end
@@ -81,7 +82,7 @@ class Dialogue:
         self._barriers = 0
         self._forget()
         self._transport.write(escpos.RESYNC)
-        if self.talks and not self._ask([1], self._settings.stall_s):
+        if self.talks and not self._ask([1], self._settings.stall_s + RESYNC_S):
             raise DriverError(
                 f"printer {self._settings.name} does not recover; switch it off and on"
             )
