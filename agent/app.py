@@ -343,6 +343,7 @@ class App:
             self.changes,
             self.database,
             self.outbox,
+            self.inbox,
             self.uplink,
             self.orders,
             self.desk,

@@ -23,6 +23,7 @@ from agent.orders.service import OrderDesk
 from agent.positioning.service import PositioningService
 from agent.printing.desk import PrintingDesk
 from agent.store.database import Database
+from agent.store.inbox import Inbox
 from agent.store.outbox import Outbox
 from agent.uplink.service import Uplink
 from drivers.base import Panel
@@ -74,6 +75,10 @@ class OnJob(Params, frozen=True):
     job_id: str
 
 
+class RetryMessages(Params, frozen=True):
+    id: int | None = None  # none: all of them
+
+
 class SetShop(Params, frozen=True):
     status: Status
 
@@ -93,6 +98,7 @@ class Rooms:
     changes: Changes
     database: Database
     outbox: Outbox
+    inbox: Inbox
     uplink: Uplink
     orders: OrderDesk
     desk: PrintingDesk
@@ -115,6 +121,7 @@ class Rooms:
         add("printer.test", "Print a test page.", self.test_page, OnPrinter)
         add("ticket.preview", "What a ticket looks like.", self.preview, OnJob, changes=False)
         add("shop.set", "Open, busy or closed.", self.set_shop, SetShop)
+        add("queue.retry", "Handle set-aside messages again.", self.retry, RetryMessages)
         add("sound.test", "Play the chime and a phrase.", self.test_sound)
         add("sos.test", "Say what an SOS would do now.", self.test_sos, changes=False)
         add("sos.raise", "Raise an SOS.", self.raise_sos, remote=False)
@@ -235,6 +242,12 @@ class Rooms:
 
     async def preview(self, params: OnJob, _by: str) -> dict[str, Any]:
         return {"elements": await self.desk.preview(params.job_id)}
+
+    # --- messages that were set aside -------------------------------------------------------------
+
+    async def retry(self, params: RetryMessages, _by: str) -> dict[str, int]:
+        handled, again = await self.inbox.retry(params.id)
+        return {"handled": handled, "again": again}
 
     # --- alerts and SOS ---------------------------------------------------------------------------
 

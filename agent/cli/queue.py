@@ -1,14 +1,16 @@
-"""`queue`: what waits on the disk. Reads the database beside a running agent; changes nothing."""
+"""`queue`: what waits on the disk, read beside a running agent."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from agent.cli import common
 from drivers.base import DriverError
@@ -26,10 +28,13 @@ def add(groups: common.Groups) -> None:
     export = common.command(sub, "export", "All rows of a table, as NDJSON or CSV.", _export)
     export.add_argument("table", choices=TABLES)
     export.add_argument("--csv", action="store_true")
+    retry = common.command(sub, "retry", "Handle messages again that were set aside.", _retry)
+    retry.add_argument("id", nargs="?", type=int, metavar="ID", help="default: all of them")
     export.add_argument("--out", metavar="FILE", help="default: standard output")
 
 
-def _open(arguments: argparse.Namespace) -> Any:
+@contextlib.contextmanager
+def _open(arguments: argparse.Namespace) -> Iterator[Any]:
     import sqlite3
 
     from sqlite_utils import Database
@@ -37,7 +42,8 @@ def _open(arguments: argparse.Namespace) -> Any:
     path = common.store_path(arguments)
     if not path.exists():
         raise DriverError(f"there is no database at {path}; has the agent run?")
-    return Database(sqlite3.connect(f"file:{path}?mode=ro", uri=True))
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        yield Database(connection)
 
 
 def _rows(database: Any, table: str, limit: int | None = None) -> Iterator[dict[str, Any]]:
@@ -56,26 +62,27 @@ def _readable(value: Any) -> Any:
 
 
 def _stats(arguments: argparse.Namespace) -> int:
-    database = _open(arguments)
     stats: dict[str, dict[str, Any]] = {}
-    for table in TABLES:
-        stats[table] = {"rows": database[table].count}
-        if table in STREAMS:
-            sql = f"SELECT min(seq) AS first, max(seq) AS last, min(t) AS oldest_t FROM {table}"  # noqa: S608
-            stats[table] |= next(iter(database.query(sql)))
+    with _open(arguments) as database:
+        for table in TABLES:
+            stats[table] = {"rows": database[table].count}
+            if table in STREAMS:
+                sql = f"SELECT min(seq) AS first, max(seq) AS last, min(t) AS oldest_t FROM {table}"  # noqa: S608
+                stats[table] |= next(iter(database.query(sql)))
 
     def text(stats: dict[str, dict[str, Any]]) -> str:
         rows: list[list[object]] = [
-            [name, s["rows"], s.get("first") or "", s.get("last") or ""]
+            [name, s["rows"], s.get("first") or "", s.get("last") or "", _utc(s.get("oldest_t"))]
             for name, s in stats.items()
         ]
-        return common.table(rows, ["TABLE", "ROWS", "FIRST", "LAST"])
+        return common.table(rows, ["TABLE", "ROWS", "FIRST", "LAST", "OLDEST (UTC)"])
 
     return common.show(arguments, stats, text)
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    rows = list(_rows(_open(arguments), arguments.table, arguments.limit))
+    with _open(arguments) as database:
+        rows = list(_rows(database, arguments.table, arguments.limit))
 
     def text(rows: list[dict[str, Any]]) -> str:
         if not rows:
@@ -86,9 +93,11 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    rows = _rows(_open(arguments), arguments.table)
-    out = Path(arguments.out).open("w", encoding="utf-8") if arguments.out else sys.stdout  # noqa: SIM115
-    try:
+    with contextlib.ExitStack() as stack:
+        rows = _rows(stack.enter_context(_open(arguments)), arguments.table)
+        out: TextIO = sys.stdout
+        if arguments.out:
+            out = stack.enter_context(Path(arguments.out).open("w", encoding="utf-8", newline=""))
         if arguments.csv:
             writer = csv.writer(out)
             for n, row in enumerate(rows):
@@ -98,7 +107,15 @@ def _export(arguments: argparse.Namespace) -> int:
         else:
             for row in rows:
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
-    finally:
-        if out is not sys.stdout:
-            out.close()
     return 0
+
+
+def _retry(arguments: argparse.Namespace) -> int:
+    params = {} if arguments.id is None else {"id": arguments.id}
+    outcome = common.ask(arguments, "queue.retry", **params)
+    print(f"{outcome['handled']} handled, {outcome['again']} set aside again")
+    return 0 if not outcome["again"] else 1
+
+
+def _utc(t: int | None) -> str:
+    return "" if t is None else datetime.fromtimestamp(t / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -13,6 +13,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from agent.contract import topics
 from agent.contract.errors import Rejected
@@ -31,6 +32,9 @@ QUEUE = 5000  # a broker that honours our Receive Maximum never comes near
 QUEUE_BYTES = 32 * 1024 * 1024
 RETRY_S = 1.0
 POISON_KEPT = 200
+
+_POISON = "SELECT id, topic, payload FROM poison ORDER BY id"
+_UNPOISON = "DELETE FROM poison WHERE id = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,26 @@ class Inbox:
             return
         after()
 
+    async def retry(self, poison_id: int | None = None) -> tuple[int, int]:
+        """Handle again what was set aside, after an update or a repair: (handled, aside again)."""
+        rows = await self._database.read(lambda tx: tx.execute(_POISON).fetchall())
+        tried = [row for row in rows if poison_id in (None, row[0])]
+        if not tried and poison_id is not None:
+            raise Rejected("unknown_message", f"no message {poison_id} is set aside")
+        for number, topic, payload in tried:
+            address = topics.parse(topic)
+            assert address is not None, topic  # it was routed by it when it arrived
+            await self._handle(Incoming(topic, address, payload))
+            await self._database.write(partial(_unpoison, number=number))
+        newest = max((row[0] for row in rows), default=0)
+        again = await self._database.read(
+            lambda tx: tx.execute("SELECT count(*) FROM poison WHERE id > ?", (newest,)).fetchone()
+        )
+        left = await self._database.read(lambda tx: len(tx.execute(_POISON).fetchall()))
+        if not left:
+            self._health.clear("inbox.poison")
+        return len(tried) - again[0], again[0]
+
     async def _set_aside(self, message: Incoming, reason: str) -> None:
         row = (message.topic, message.payload, reason, int(self._clock.wall() * 1000))
 
@@ -165,3 +189,7 @@ class Inbox:
         await self._recorder.record(
             ErrorEvent(source=source, counts={code: 1}, text=printable(text))
         )
+
+
+def _unpoison(tx: sqlite3.Connection, number: int) -> None:
+    tx.execute(_UNPOISON, (number,))

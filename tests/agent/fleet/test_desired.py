@@ -27,6 +27,9 @@ class Device:
             ListRecorder(), self._problems, self._restart, self._report, in_force
         )
 
+    def __del__(self) -> None:
+        self.tx.close()
+
     def _problems(self, settings: dict[str, Any]) -> list[str]:
         return ["alert.repeat_s: too short"] if settings == {"alert": {"repeat_s": 0}} else []
 
