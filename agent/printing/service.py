@@ -44,6 +44,7 @@ ADVICE = {
     "cover_open": "the cover is open: close it",
     "error": "it reports an error: switch it off, look for jammed paper, switch it on",
     "offline": "it is offline: press its FEED or online button",
+    "stalled": "it takes no more data: is it switched on, with paper in and the cover closed?",
 }
 
 OpenPrinter = Callable[[PrinterConfig, Clock], AbstractAsyncContextManager[Printer]]
@@ -208,6 +209,8 @@ class PrinterService:
                 evidence = await heartbeat.idle(printer.barrier())
             except DriverError:
                 fault = (await heartbeat.idle(printer.status())).fault
+                if not printer.talks:
+                    fault = "stalled"  # it cannot say why, but it takes no more data
                 if fault is None:
                     raise  # it answers, it has no fault, but the ticket does not end
                 await self._fail(fault)

@@ -16,13 +16,13 @@ UPDATE = (
     " reason = ? WHERE job_id = ? AND state = ?"
 )
 BY_ID = SELECT + "WHERE job_id = ?"
-OF_ORDER = SELECT + "WHERE order_id = ? ORDER BY version, created, job_id"
-RECENT = SELECT + "ORDER BY created DESC, job_id LIMIT ?"
+OF_ORDER = SELECT + "WHERE order_id = ? ORDER BY version, created, rowid"
+RECENT = SELECT + "ORDER BY created DESC, rowid DESC LIMIT ?"
 WAITING = (
     SELECT + "WHERE printer = ? AND state IN ('queued', 'held', 'in_doubt')"
-    " ORDER BY priority DESC, created, version, job_id LIMIT ?"
+    " ORDER BY priority DESC, created, rowid LIMIT ?"
 )
-IN_STATE = SELECT + "WHERE printer = ? AND state = ? ORDER BY created, version, job_id"
+IN_STATE = SELECT + "WHERE printer = ? AND state = ? ORDER BY created, rowid"
 ANY_WAITING = (
     "SELECT EXISTS (SELECT 1 FROM jobs"
     " WHERE printer = ? AND state IN ('queued', 'held', 'in_doubt'))"

@@ -103,6 +103,7 @@ class Dialogue:
         Raises DriverError after a fault of FAULT_S or a silence; calling again waits on.
         """
         if not self.talks:
+            self._transport.drain()  # no proof, but what is still in our kernel is surely not out
             return Evidence.NONE
         if not self._barriers:
             self._barriers = 1

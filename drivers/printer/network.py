@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+import sys
+import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -28,7 +31,13 @@ def connect(settings: Settings) -> Transport:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setblocking(False)
-    return FdTransport(sock.fileno(), settings, sock.close, ends=True)
+    return FdTransport(sock.fileno(), settings, sock.close, ends=True, unsent=lambda: _unsent(sock))
+
+
+def _unsent(sock: socket.socket) -> int:
+    """Bytes that the printer's side has not acknowledged (tcp(7), SIOCOUTQ)."""
+    answer = fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def _address(settings: Settings) -> tuple[str, int]:

@@ -6,7 +6,6 @@ not say how many bytes went out when its deadline is over.
 
 from __future__ import annotations
 
-import select
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -22,7 +21,6 @@ FLOWS = {
     "rtscts": {"rtscts": True},
     "xonxoff": {"xonxoff": True},
 }
-DRAIN_SLICE_S = 0.1
 
 
 class SerialTransport(FdTransport):
@@ -30,22 +28,15 @@ class SerialTransport(FdTransport):
 
     def __init__(self, line: Any, settings: Settings) -> None:
         self._line = line
-        super().__init__(line.fileno(), settings, self._shut)
+        super().__init__(line.fileno(), settings, self._shut, unsent=lambda: line.out_waiting)
 
     def write(self, data: bytes) -> None:
         super().write(data)
-        waiting, idle = self._line.out_waiting, 0.0
-        while waiting:
-            select.select([], [], [], DRAIN_SLICE_S)
-            left = self._line.out_waiting
-            idle = idle + DRAIN_SLICE_S if left == waiting else 0.0
-            waiting = left
-            if idle >= self._settings.stall_s:
-                raise WriteError(
-                    f"printer {self._settings.name} holds the line; is it switched on, with paper "
-                    "in and the cover closed?",
-                    accepted=max(1, len(data) - waiting),
-                )
+        try:
+            self.drain()
+        except DriverError as error:
+            accepted = max(1, len(data) - self._line.out_waiting)
+            raise WriteError(str(error), accepted=accepted) from error
 
     def _shut(self) -> None:
         self._line.reset_output_buffer()  # closing would wait for a dead printer

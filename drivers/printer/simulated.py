@@ -38,6 +38,9 @@ class VirtualTransport:
             if done < len(data) and not self._changed.wait(self._settings.stall_s):
                 raise WriteError(f"printer {self._settings.name} takes no more data", accepted=done)
 
+    def drain(self) -> None:
+        """Nothing is on its way: what was received is in the printer."""
+
     def read(self, wait_s: float) -> bytes:
         self._changed.clear()
         data = self._virtual.replies()

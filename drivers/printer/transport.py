@@ -13,6 +13,7 @@ import msgspec
 from drivers.base import DriverError, WriteError
 
 CHUNK = 4096
+DRAIN_SLICE_S = 0.1
 READ_MAX = 1024
 
 
@@ -38,6 +39,10 @@ class Transport(Protocol):
 
     def write(self, data: bytes) -> None:
         """All of it, or WriteError that says how many bytes may have arrived."""
+        ...
+
+    def drain(self) -> None:
+        """Wait until the device has taken what was written; DriverError when it stops taking."""
         ...
 
     def read(self, wait_s: float) -> bytes:
@@ -66,12 +71,15 @@ class FdTransport:
         *,
         readable: bool = True,
         ends: bool = False,
+        unsent: Callable[[], int] = lambda: 0,
     ) -> None:
+        """`unsent` says how many bytes the kernel still holds for the device."""
         self.readable = readable
         self._fd = fd
         self._settings = settings
         self._close = close
         self._ends = ends
+        self._unsent = unsent
 
     def write(self, data: bytes) -> None:
         done = 0
@@ -90,6 +98,19 @@ class FdTransport:
                 raise WriteError(
                     f"printer {self._settings.name} broke off: {error.strerror}", accepted=done
                 ) from error
+
+    def drain(self) -> None:
+        waiting, idle = self._unsent(), 0.0
+        while waiting:
+            select.select([], [], [], DRAIN_SLICE_S)
+            left = self._unsent()
+            idle = idle + DRAIN_SLICE_S if left == waiting else 0.0
+            waiting = left
+            if idle >= self._settings.stall_s:
+                raise DriverError(
+                    f"printer {self._settings.name} takes no more data; is it switched on, with "
+                    "paper in and the cover closed?"
+                )
 
     def read(self, wait_s: float) -> bytes:
         if not self.readable or not self._ready(select.POLLIN, wait_s):

@@ -51,6 +51,9 @@ class UsbTransport:
                     accepted=start + sent,
                 )
 
+    def drain(self) -> None:
+        """A bulk transfer ends when the printer has it."""
+
     def read(self, wait_s: float) -> bytes:
         core: Any = import_module("usb.core")
 

@@ -66,6 +66,7 @@ def test_printers_that_never_read_or_are_not_there_delay_no_other(
         wait(lambda: backend.of("print", order_id=last, printer="bar", state="printed"), "bar")
         wait(lambda: "printer.third" in shop.health(), f"the dead one is said; {shop.words()}")
         wait(lambda: backend.of("print", order_id=last, printer="third", state="held"), "held")
+        wait(lambda: "printer.kitchen" in shop.health(), f"the one that hangs; {shop.words()}")
     assert [len(copies) for copies in printer.tickets().values()] == [1] * 5
     told = {e.body["state"] for e in backend.of("print") if e.body["printer"] != "bar"}
     assert "printed" not in told

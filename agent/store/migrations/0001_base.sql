@@ -37,7 +37,7 @@ CREATE TABLE jobs (
     changed INTEGER NOT NULL,
     ticket BLOB NOT NULL,         -- agent.printing.ticket.Ticket as JSON
     reason TEXT
-) STRICT, WITHOUT ROWID;
+) STRICT;  -- with its rowid: jobs of one millisecond keep their order
 CREATE INDEX jobs_open ON jobs (printer, state);
 CREATE INDEX jobs_order ON jobs (order_id);
 CREATE INDEX jobs_created ON jobs (created);
