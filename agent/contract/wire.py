@@ -41,7 +41,7 @@ def encode_body(body: Body) -> bytes:
 
 def encode_batch(events: Iterable[Event], *, level: int = 6) -> tuple[bytes, str]:
     """One event a line, compressed; with the content type. Each event must carry its `kind`."""
-    lines = b"\n".join(_encoder.encode(event) for event in events)
+    lines = _encoder.encode_lines(events)[:-1]  # the last line ends with the batch
     return zlib.compress(lines, level), NDJSON_ZLIB
 
 

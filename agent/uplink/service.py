@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -31,6 +32,8 @@ from agent.uplink.window import NOT_FOUND, Window
 log = logging.getLogger(__name__)
 
 BATCH_FROM = 20  # so many waiting rows are a backlog; fewer go one by one
+READ_AHEAD = 4  # batches that are read at a time: the way to the store's thread takes its time
+LEVEL, QUICK_LEVEL = 6, 2  # zlib: where bytes are dear; where the processor is slower than the link
 CONFIRM_S = 20.0  # without progress of the back end's ack, everything unconfirmed is sent again
 CONFIRM_MAX_S = 600.0
 REFUSED_S = 5.0  # pause of a stream after a PUBACK that refused it
@@ -44,13 +47,43 @@ OpenLink = Callable[
 
 @dataclass(slots=True)
 class _Progress:
-    """Of one stream on this connection."""
+    """Of one stream on this connection, until it has to begin again."""
 
     cursor: int  # highest seq sent
     moved: float  # monotonic s of the last confirmation
     patience: float = CONFIRM_S
     paused_until: float = 0.0
-    more: bool = True  # there may be rows behind the cursor
+    more: bool = True  # the store may have rows behind those that were read
+    full: bool = False  # it has: the last read took as many as it was allowed to
+    ahead: deque[Row] = field(default_factory=deque)  # read and not sent yet
+    ahead_bytes: int = 0
+
+    def read(self, rows: list[Row], max_bytes: int) -> None:
+        size = sum(len(row.body) for row in rows)
+        self.ahead.extend(rows)
+        self.ahead_bytes += size
+        self.full = size >= max_bytes
+        self.more = self.more or self.full
+
+    def ready(self, batch_bytes: int) -> bool:
+        """Whether there is something to send; the end of a read waits for what follows it."""
+        return bool(self.ahead) and not (self.full and self.ahead_bytes < batch_bytes)
+
+    def backlog(self, batch_bytes: int) -> bool:
+        """Whether what was read is to go in batches."""
+        rows = len(self.ahead)
+        return rows >= BATCH_FROM or (self.ahead_bytes >= batch_bytes and rows > 1)
+
+    def take(self, max_bytes: int) -> list[Row]:
+        """The next rows, at least one."""
+        rows: list[Row] = []
+        size = 0
+        while self.ahead and size < max_bytes:
+            rows.append(self.ahead.popleft())
+            size += len(rows[-1].body)
+        self.ahead_bytes -= size
+        self.cursor = rows[-1].seq
+        return rows
 
 
 @dataclass(slots=True)
@@ -71,7 +104,8 @@ class Uplink:
     _link: Link | None = None
     _window: Window | None = None
     _streams: dict[Stream, _Progress] = field(default_factory=dict)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)  # there may be something to send
+    _hungry: asyncio.Event = field(default_factory=asyncio.Event)  # ... or something to read
     _announced: Window | None = None  # the connection on which the birth was said
     _overflow: bool = False
 
@@ -82,6 +116,7 @@ class Uplink:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._link.run())
             group.create_task(self._tick())
+            group.create_task(self._read())
             while True:
                 await heartbeat.idle(self._wake.wait())
                 self._wake.clear()
@@ -125,6 +160,7 @@ class Uplink:
         self._window = Window(connected.receive_maximum)
         self.up_since = self.clock.wall()
         self.health.clear("uplink")
+        self._hungry.set()
         self._wake.set()
 
     def _on_moved(self) -> None:
@@ -185,7 +221,7 @@ class Uplink:
     def _on_committed(self) -> None:
         for progress in self._streams.values():
             progress.more = True
-        self._wake.set()
+        self._hungry.set()
 
     # --- sending ----------------------------------------------------------------------------------
 
@@ -200,51 +236,78 @@ class Uplink:
         except LinkDown:
             log.info("the link went down while sending; what is unconfirmed goes out again")
 
+    async def _read(self) -> None:
+        """Keeps rows at hand, so that the store reads while others are packed and sent."""
+        while True:
+            await self._hungry.wait()
+            self._hungry.clear()
+            while (window := self._window) is not None and (choice := self._hungriest(window)):
+                progress = self._streams[choice]
+                progress.more = False
+                after = progress.ahead[-1].seq if progress.ahead else progress.cursor
+                most = READ_AHEAD * window.batch_bytes
+                rows = await self.outbox.fetch(choice, after, max_bytes=most)
+                if self._streams[choice] is progress:  # it may have begun again meanwhile
+                    progress.read(rows, most)
+                    self._wake.set()
+
+    def _hungriest(self, window: Window) -> Stream | None:
+        for name, progress in self._streams.items():
+            if progress.more and progress.ahead_bytes < READ_AHEAD * window.batch_bytes:
+                return name
+        return None
+
     async def _send(self, window: Window) -> None:
         while self._window is window and (choice := self._choose(window)) is not None:
             progress = self._streams[choice]
-            progress.more = False
-            rows = await self.outbox.fetch(choice, progress.cursor, max_bytes=window.batch_bytes)
-            if self._window is not window or self._streams[choice] is not progress or not rows:
-                continue
-            progress.more = True
-            self._send_rows(window, choice, progress, rows)
+            if progress.backlog(window.batch_bytes):
+                self._send_batch(window, choice, progress)
+            else:
+                self._send_singly(window, choice, progress)
+            self._hungry.set()
+            await self.clock.sleep(0)  # lets PUBACKs in, and what is urgent
 
     def _choose(self, window: Window) -> Stream | None:
         """The most urgent stream that has something and may send it."""
         now = self.clock.monotonic()
-        for name in STREAMS:
-            progress = self._streams[name]
-            if progress.more and now >= progress.paused_until and window.room(name, batch=False):
+        for name, progress in self._streams.items():
+            ready = progress.ready(window.batch_bytes) and now >= progress.paused_until
+            if ready and window.room(name, batch=progress.backlog(window.batch_bytes)):
                 return name
         return None
 
-    def _send_rows(
-        self, window: Window, stream: Stream, progress: _Progress, rows: list[Row]
+    def _send_batch(self, window: Window, stream: Stream, progress: _Progress) -> None:
+        rows = progress.take(window.batch_bytes)
+        events = [self.outbox.event(stream, row, batched=True) for row in rows]
+        level = QUICK_LEVEL if window.quick else LEVEL
+        payload, content_type = encode_batch(events, level=level)
+        topic = topics.batch(self.device, stream)
+        self._publish(window, stream, rows[-1].seq, topic, payload, content_type)
+
+    def _send_singly(self, window: Window, stream: Stream, progress: _Progress) -> None:
+        while progress.ahead and window.room(stream, batch=False):
+            (row,) = progress.take(1)
+            payload = encode(self.outbox.event(stream, row, batched=False))
+            self._publish(window, stream, row.seq, topics.event(self.device, row.kind), payload)
+
+    def _publish(
+        self,
+        window: Window,
+        stream: Stream,
+        last: int,
+        topic: str,
+        payload: bytes,
+        content_type: str | None = None,
     ) -> None:
         assert self._link is not None
-        full = sum(len(row.body) for row in rows) >= window.batch_bytes  # so there may be more
-        batch = len(rows) >= BATCH_FROM or (full and len(rows) > 1)
-        if batch and not window.room(stream, batch=True):
-            progress.more = False  # a PUBACK will look again
-            return
-        for part in [rows] if batch else [[row] for row in rows]:
-            if not window.room(stream, batch=batch):
-                return
-            token = window.sent(stream, part[-1].seq, self.clock.monotonic(), batch=batch)
-
-            def on_ack(reason: int, token: int = token) -> None:
-                self._on_puback(window, stream, token, reason)
-
-            events = [self.outbox.event(stream, row, batched=batch) for row in part]
-            if batch:
-                payload, content_type = encode_batch(events)
-                topic = topics.batch(self.device, stream)
-                self._link.publish(topic, payload, content_type=content_type, on_ack=on_ack)
-            else:
-                topic = topics.event(self.device, part[0].kind)
-                self._link.publish(topic, encode(events[0]), on_ack=on_ack)
-            progress.cursor = part[-1].seq
+        now = self.clock.monotonic()
+        token = window.sent(stream, last, now, batch=content_type is not None)
+        self._link.publish(
+            topic,
+            payload,
+            content_type=content_type,
+            on_ack=lambda reason: self._on_puback(window, stream, token, reason),
+        )
 
     def _on_puback(self, window: Window, stream: Stream, token: int, reason: int) -> None:
         if window is not self._window or not window.knows(token):
@@ -263,16 +326,17 @@ class Uplink:
             )
         elif upto is not None:
             self.health.clear(f"uplink.{stream}")
-        self._on_committed()
+        self._wake.set()
 
     def _rewind(self, stream: Stream, not_before: float) -> None:
         """Send everything unconfirmed of a stream again."""
         assert self._window is not None
         self._window.forget(stream)
-        progress = self._streams[stream]
-        progress.cursor = self.outbox.acked(stream)
-        progress.paused_until = not_before
-        progress.more = True
+        old = self._streams[stream]
+        self._streams[stream] = _Progress(
+            self.outbox.acked(stream), old.moved, old.patience, not_before
+        )
+        self._hungry.set()
 
     async def _tick(self) -> None:
         while True:
@@ -285,13 +349,13 @@ class Uplink:
             if self._overflow and self.inbox.empty and self._link is not None:
                 self._overflow = False
                 self._link.reset("the inbox was full; asking the broker to send again")
-            for stream, progress in self._streams.items():
+            for stream, progress in list(self._streams.items()):
                 if progress.cursor <= self.outbox.acked(stream):
                     progress.moved = now
                 elif self.confirm == "backend" and now - progress.moved > progress.patience:
-                    self._rewind(stream, now)
                     progress.moved = now
                     progress.patience = min(progress.patience * 2, CONFIRM_MAX_S)
+                    self._rewind(stream, now)
             self._wake.set()
 
     async def _announce(self, state: Literal["online", "offline"]) -> None:

@@ -34,6 +34,7 @@ class Window:
     receive_maximum: int
     batch_bytes: int = BATCH_START
     packets: int = PACKETS_START
+    quick: bool = False  # the last batch took no longer than QUICK_S
     _fastest: float | None = None
     _next: int = 0
     _sent: dict[int, _Sent] = field(default_factory=dict)  # in the order of sending
@@ -62,7 +63,8 @@ class Window:
         self._fastest = took if self._fastest is None else min(self._fastest, took)
         if not sent.batch:
             return
-        if took <= max(2 * self._fastest, QUICK_S):
+        self.quick = took <= QUICK_S
+        if self.quick or took <= 2 * self._fastest:
             self.batch_bytes = min(BATCH_MAX, self.batch_bytes + BATCH_MIN)
             self.packets = min(PACKETS_MAX, self.packets + 1)
         else:

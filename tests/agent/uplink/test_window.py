@@ -30,6 +30,14 @@ def test_a_fast_link_that_jitters_keeps_its_window() -> None:
     assert (window.batch_bytes, window.packets) == (BATCH_MAX, PACKETS_MAX)
 
 
+def test_a_link_is_quick_as_long_as_its_last_batch_was() -> None:
+    window = Window(20)
+    window.acked(window.sent("telemetry", 1, 0.0, batch=True), 0, 0.01)
+    assert window.quick
+    window.acked(window.sent("telemetry", 1, 1.0, batch=True), 0, 1.08)
+    assert not window.quick
+
+
 def test_one_place_is_kept_for_what_is_urgent() -> None:
     window = Window(receive_maximum=3)
     window.sent("telemetry", 1, 0.0, batch=False)
