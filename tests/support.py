@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,19 @@ def wait(condition: Callable[[], Any], what: str = "", deadline_s: float = DEADL
         assert time.monotonic() < end, f"not within {deadline_s} s: {what or condition}"
         time.sleep(0.02)
     return value
+
+
+@contextlib.contextmanager
+def disk_that_takes(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond `size` bytes."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 class ListRecorder:

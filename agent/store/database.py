@@ -64,6 +64,7 @@ class Database:
         self._thread: threading.Thread | None = None
         self._home_at = 0.0  # monotonic s of the next attempt to leave it
         self._memory: sqlite3.Connection | None = None  # in use while the disk refuses
+        self._died: BaseException | None = None  # what ended the thread, if a bug did
         self.moved: Callable[[str], None] = lambda _epoch: None  # into memory; in the event loop
         self.committed: Callable[[], None] = lambda: None  # in the event loop, after each write
 
@@ -83,9 +84,14 @@ class Database:
 
     async def close(self) -> None:
         if self._thread is not None:
+            thread, self._thread = self._thread, None  # later callers are refused, not left waiting
             self._queue.put(None)
-            await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
-            self._thread = None
+            await asyncio.get_running_loop().run_in_executor(None, thread.join)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the disk refuses, so that all of it is in memory."""
+        return self._memory is not None
 
     async def write(self, run: Callable[[sqlite3.Connection], T]) -> T:
         """`run(tx)` in a transaction; committed when this returns, undone when it raises."""
@@ -107,18 +113,35 @@ class Database:
             raise StoreError("the store is closed")
         work = _Work(run, write, Future())
         self._queue.put(work)
+        if self._died is not None:
+            raise RuntimeError("the store's thread has ended") from self._died
         return await asyncio.wrap_future(work.done)
 
     # --- the thread -------------------------------------------------------------------------------
 
     def _serve(self, disk: sqlite3.Connection) -> None:
-        with contextlib.closing(disk):
-            while (group := self._next_group()) is not None:
-                self._commit(disk, group)
-                if self._memory is not None:
-                    self._go_home(disk)
-            if self._memory is not None and not self._go_home(disk, at_once=True):
-                log.error("the disk still refuses: what happened since is lost with this process")
+        group: list[_Work] | None = None
+        try:
+            with contextlib.closing(disk):
+                while (group := self._next_group()) is not None:
+                    self._commit(disk, group)
+                    if self._memory is not None:
+                        self._go_home(disk)
+                if self._memory is not None and not self._go_home(disk, at_once=True):
+                    log.error("the disk still refuses: what happened since is lost")
+        except BaseException as error:
+            self._died = error
+            self._fail(group or [], error)
+            raise
+
+    def _fail(self, group: list[_Work], error: BaseException) -> None:
+        """A bug ends the process: whoever waits must hear of it, not wait for ever."""
+        while not self._queue.empty():
+            if (work := self._queue.get()) is not None:
+                group.append(work)
+        for work in group:
+            if not work.done.done() and work.done.set_running_or_notify_cancel():
+                work.done.set_exception(error)
 
     def _next_group(self) -> list[_Work] | None:
         """What waits, together; empty where it is time to look at the disk; None at the end."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
-import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,7 @@ from agent.core.clock import ManualClock
 from agent.core.health import Health
 from agent.store import refuge
 from agent.store.database import HOME_S, Database, StoreError
+from tests.support import disk_that_takes
 
 META = "INSERT INTO meta VALUES (?, ?)"
 
@@ -107,19 +106,6 @@ def test_a_damaged_database_is_set_aside(tmp_path: Path) -> None:
     run(path, story)
 
 
-@contextlib.contextmanager
-def disk_that_takes(size: int) -> Iterator[None]:
-    """No file of this process may grow beyond `size` bytes."""
-    old = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, old)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
 def large(tx: sqlite3.Connection) -> None:
     tx.executemany(META, [(f"k{n}", "v" * 1000) for n in range(5000)])
 
@@ -198,3 +184,57 @@ def test_a_folder_that_cannot_be_made_is_a_store_error(tmp_path: Path) -> None:
             await database.open()
 
     asyncio.run(story())
+
+
+def test_a_closed_store_refuses_and_leaves_nobody_waiting(tmp_path: Path) -> None:
+    async def story(database: Database, _health: Health) -> None:
+        closing = asyncio.ensure_future(database.close())
+        await asyncio.sleep(0)
+        with pytest.raises(StoreError, match="closed"):
+            await database.read(lambda _: None)
+        await closing
+
+    run(tmp_path / "a.db", story)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_in_the_thread_reaches_all_who_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: object) -> bool:
+        raise AssertionError("a bug")
+
+    async def story(database: Database, _health: Health) -> None:
+        monkeypatch.setattr(database, "_make_room", bug)
+        with disk_that_takes(0):
+            first = database.write(lambda tx: tx.execute(META, ("a", "1")))
+            outcomes = await asyncio.gather(first, database.read(epoch), return_exceptions=True)
+        assert any(isinstance(outcome, AssertionError) for outcome in outcomes)
+        assert all(isinstance(outcome, Exception) for outcome in outcomes)
+        with pytest.raises(RuntimeError, match="has ended"):
+            await database.read(lambda _: None)
+
+    run(tmp_path / "a.db", story)
+
+
+def test_a_file_that_is_damaged_meanwhile_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+
+    async def tell() -> None:
+        clock = ManualClock()
+        database = Database(path, clock, Health(clock))
+        await database.open()
+        with disk_that_takes(0):
+            await database.write(lambda tx: tx.execute(META, ("a", "1")))
+        for file in (path, path.with_name("a.db-wal")):
+            file.write_bytes(b"\xa5" * 8192)
+        clock.jump(clock.monotonic() + HOME_S)
+        await database.read(lambda _: None)
+        await database.write(lambda tx: tx.execute(META, ("b", "2")))
+        assert not database.in_memory
+        await database.close()
+        with contextlib.closing(sqlite3.connect(path)) as disk:
+            assert disk.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            assert disk.execute("SELECT key FROM meta").fetchall() == [("a",), ("b",)]
+
+    asyncio.run(tell())
