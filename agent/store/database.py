@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 APPLICATION_ID = 0x65646765  # "edge"; a file of another program is not ours to touch
 GROUP_MAX = 200  # functions that share one commit
+PAGE_BYTES = 1024  # of a new file; a commit writes whole pages, and few of ours hold more
+WAL_BYTES = 4 * 1024 * 1024  # then it is merged into the file, and cut back to this if it was more
 RESERVE_BYTES = 4 * 1024 * 1024  # given back when the disk is full, so that orders still fit
 HOME_S = 5.0  # between attempts to move from memory back to the disk
 
@@ -259,7 +261,11 @@ class Database:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)  # noqa: TRY301
+            connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode=WAL")
+            (page,) = connection.execute("PRAGMA page_size").fetchone()
+            connection.execute(f"PRAGMA wal_autocheckpoint={WAL_BYTES // page}")
+            connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA secure_delete=FAST")
             connection.execute("PRAGMA cache_size=-1024")

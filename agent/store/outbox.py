@@ -4,6 +4,9 @@
 time of their group (0.5 s, 5 s): what is confirmed in that time never costs the card a write, what
 is not is committed. So a power cut puts at most that many seconds of these two streams at risk.
 
+A commit costs the card a page for each table that it changes, so a critical event changes one: its
+newest number is the greatest that there is, and what was acknowledged is what is no longer there.
+
 Sequence numbers of the grouped streams are reserved on the disk in blocks, so that one which may
 have been sent is never given out twice; after a crash the rest of a block becomes a `gap` event. A
 gap stands in the place (seq) of the last event that it explains.
@@ -15,7 +18,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,8 +30,8 @@ from agent.contract.wire import encode_body
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
+from agent.store import refuge
 from agent.store.database import Database, StoreError
-from agent.store.refuge import new_epoch
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +41,7 @@ TICK_S = 0.25
 FORGET_S = 5.0  # acknowledged rows are deleted by then, with or without new ones
 QUOTA_CHECK_S = 10.0
 QUOTA_CALM = 0.8  # of the quota; below it the condition is over
+REFUSED_S = 1.0  # until a disk that refused is tried again
 MEMORY_ROWS = 20_000  # rows of a stream that may wait in memory while the disk refuses
 SHED_SHARE = 0.1  # of a stream's rows at a time
 SHED_ORDER: tuple[Stream, ...] = ("telemetry", "state")  # orders, prints and SOS are never shed
@@ -60,8 +64,14 @@ class _State:
     issued: int = 0  # no greater seq was given out
     reserved: int = 0  # ... and none beyond this may be, until more are reserved
     acked: int = 0
+    stored: int = 0  # no row on the disk has a greater seq
     forgotten: int = 0  # rows up to here are deleted from the disk
     tail: deque[tuple[float, Row]] = field(default_factory=deque)  # (monotonic s, row), not on disk
+
+    @property
+    def forgettable(self) -> bool:
+        """Whether there are rows on the disk that nobody needs. What never got there costs none."""
+        return self.forgotten < min(self.acked, self.stored)
 
 
 class Outbox:
@@ -113,11 +123,9 @@ class Outbox:
     def put(self, tx: sqlite3.Connection, body: Body, *, t: float | None = None) -> int:
         """Add a critical event to a transaction under way (in the store's thread)."""
         assert body.STREAM == "critical", body
-        (issued,) = tx.execute("SELECT issued FROM stream WHERE name = 'critical'").fetchone()
-        row = self._row(issued + 1, body, t)
-        tx.execute("UPDATE stream SET issued = ? WHERE name = 'critical'", (row.seq,))
+        row = self._row(_issued(tx, "critical") + 1, body, t)
         _insert(tx, "critical", row)
-        self._forget(tx)
+        tx.execute("DELETE FROM critical WHERE seq <= ?", (self._streams["critical"].acked,))
         return row.seq
 
     def _row(self, seq: int, body: Body, t: float | None) -> Row:
@@ -140,20 +148,25 @@ class Outbox:
             if stream.issued < stream.reserved:
                 return
             end = stream.reserved + BLOCK
-            sql = "UPDATE stream SET issued = ? WHERE name = ?"
-            await self._database.write(lambda tx: tx.execute(sql, (end, name)))
+            sql = "UPDATE stream SET issued = ?, acked = ? WHERE name = ?"
+            known = (end, stream.acked, name)
+            await self._database.write(lambda tx: tx.execute(sql, known))
             stream.reserved = end
 
     # --- sending ----------------------------------------------------------------------------------
 
     async def fetch(self, name: Stream, after: int, *, max_bytes: int) -> list[Row]:
-        """The rows that follow `after`, in order, about `max_bytes` of them; [] if none."""
+        """The rows that follow `after`, in order, about `max_bytes` of them; [] if none.
+
+        What is acknowledged is never among them, wherever the caller still stands.
+        """
         stream = self._streams[name]
+        after = max(after, stream.acked)
         first_in_memory = stream.tail[0][1].seq if stream.tail else stream.issued + 1
         rows: list[Row] = []
         if name == "critical" or after + 1 < first_in_memory:
             rows = await self._database.read(lambda tx: _select(tx, name, after, max_bytes))
-            after = rows[-1].seq if rows else after
+            after = max(rows[-1].seq if rows else after, stream.acked)
         size = sum(len(row.body) for row in rows)
         for _, row in stream.tail:
             if size >= max_bytes:
@@ -163,8 +176,8 @@ class Outbox:
             if row.seq == after + 1 or (row.seq > after and row.kind == Gap.KIND):
                 rows.append(row)
                 after, size = row.seq, size + len(row.body)
-        if rows:
-            stream.issued = max(stream.issued, rows[-1].seq)
+        if rows and name == "critical":
+            stream.issued = stream.stored = max(stream.issued, rows[-1].seq)
         return rows
 
     def event(self, stream: Stream, row: Row, *, batched: bool) -> Event:
@@ -202,11 +215,11 @@ class Outbox:
 
     async def states(self) -> dict[str, StreamState]:
         """For the presence message."""
-        issued = dict(await self._database.read(_issued))
+        critical = await self._database.read(lambda tx: _issued(tx, "critical"))
         return {
             name: StreamState(
                 first_unacked=stream.acked + 1,
-                last=issued[name] if name == "critical" else stream.issued,
+                last=critical if name == "critical" else stream.issued,
             )
             for name, stream in self._streams.items()
         }
@@ -229,20 +242,21 @@ class Outbox:
         while True:
             await heartbeat.idle(self._busy.wait())
             await heartbeat.idle(self._clock.sleep(TICK_S))
-            if not any(s.tail or s.acked > s.forgotten for s in self._streams.values()):
+            if not any(s.tail or s.forgettable for s in self._streams.values()):
                 self._busy.clear()  # an idle device does not wake up for this
             now = self._clock.monotonic()
             try:
-                due = any(
-                    stream.tail and now - stream.tail[0][0] >= HOLD_S[name]
+                due = [
+                    name
                     for name, stream in self._streams.items()
-                )
+                    if stream.tail and now - stream.tail[0][0] >= HOLD_S[name]
+                ]
                 if due:
-                    await self.flush()
+                    await self.flush(due)
                 if now - last_forget >= FORGET_S:
                     last_forget = now
-                    if any(stream.acked > stream.forgotten for stream in self._streams.values()):
-                        await self._database.write(self._forget)
+                    if any(stream.forgettable for stream in self._streams.values()):
+                        await self.flush(())
                 if now - last_quota >= QUOTA_CHECK_S:
                     last_quota = now
                     self._tell_quota(await self._database.write(self._shed))
@@ -252,20 +266,26 @@ class Outbox:
                     "store", f"{error}. Free some space or change the card.", severity="critical"
                 )
                 self._bound_memory()
+                await heartbeat.idle(self._clock.sleep(REFUSED_S))
             else:
                 self._health.clear("store")
 
-    async def flush(self) -> None:
-        """Commit every row that is only in memory."""
-        waiting = {name: [row for _, row in s.tail] for name, s in self._streams.items()}
+    async def flush(self, names: Collection[Stream] = STREAMS) -> None:
+        """Commit the rows of these streams that are only in memory; forget what is acknowledged."""
+        waiting = {name: [row for _, row in self._streams[name].tail] for name in names}
+        for name, rows in waiting.items():
+            if rows:
+                self._streams[name].stored = rows[-1].seq
 
-        def store(tx: sqlite3.Connection) -> None:
+        def store(tx: sqlite3.Connection) -> dict[Stream, int]:
             for name, rows in waiting.items():
                 for row in rows:
-                    _insert(tx, name, row)
-            self._forget(tx)
+                    if row.seq > self._streams[name].acked:
+                        _insert(tx, name, row)
+            return self._forget(tx)
 
-        await self._database.write(store)
+        for name, upto in (await self._database.write(store)).items():
+            self._streams[name].forgotten = upto
         for name, rows in waiting.items():
             stream = self._streams[name]
             while rows and stream.tail and stream.tail[0][1].seq <= rows[-1].seq:
@@ -274,35 +294,46 @@ class Outbox:
     async def close(self) -> None:
         """Everything on disk, and no reservation left open: nothing to explain next time."""
         await self.flush()
-        exact = [(s.issued, name) for name, s in self._streams.items() if name != "critical"]
-        sql = "UPDATE stream SET issued = ? WHERE name = ?"
+        exact = [(s.issued, s.acked, name) for name, s in self._streams.items()]
+        sql = "UPDATE stream SET issued = ?, acked = ? WHERE name = ?"
         await self._database.write(lambda tx: tx.executemany(sql, exact))
 
     def _recover(self, tx: sqlite3.Connection) -> None:
         found = tx.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        self.epoch = found[0] if found else new_epoch()
+        self.epoch = found[0] if found else refuge.new_epoch()
         if not found:
             tx.execute("INSERT INTO meta VALUES ('epoch', ?)", (self.epoch,))
-        for name, issued, acked in tx.execute("SELECT name, issued, acked FROM stream").fetchall():
-            (newest,) = tx.execute(f"SELECT max(seq) FROM {name}").fetchone()  # noqa: S608 - ours
-            known = max(newest or 0, acked)
-            if name != "critical" and issued > known:
+        for name, acked in tx.execute("SELECT name, acked FROM stream").fetchall():
+            issued = _issued(tx, name)
+            tx.execute(f"DELETE FROM {name} WHERE seq <= ?", (acked,))  # noqa: S608 - ours
+            sql = f"SELECT min(seq), max(seq) FROM {name}"  # noqa: S608 - ours
+            oldest, newest = tx.execute(sql).fetchone()
+            if name == "critical":
+                acked = oldest - 1 if oldest else issued  # noqa: PLW2901 - never evicted, so gone
+            elif issued > (known := max(newest or 0, acked)):
                 gap = Gap(first=known + 1, last=issued, reason="restart")
                 _insert(tx, name, self._row(issued, gap, None))
-            self._streams[name] = _State(issued, issued, acked, acked)
+            self._streams[name] = _State(issued, issued, acked, issued, acked)
 
-    def _forget(self, tx: sqlite3.Connection) -> None:
+    def _forget(self, tx: sqlite3.Connection) -> dict[Stream, int]:
+        """Delete what is acknowledged; up to where, once that is committed."""
+        done: dict[Stream, int] = {}
         for name, stream in self._streams.items():
-            upto = stream.acked
-            if upto > stream.forgotten:
+            if stream.forgettable:
+                done[name] = upto = stream.acked
                 tx.execute(f"DELETE FROM {name} WHERE seq <= ?", (upto,))  # noqa: S608 - ours
                 tx.execute("UPDATE stream SET acked = ? WHERE name = ?", (upto, name))
-                stream.forgotten = upto
+        return done
+
+    @property
+    def _limit(self) -> int:
+        """Bytes that may wait; memory has less room than the disk."""
+        return min(self._max_bytes, refuge.LIMIT_BYTES if self._database.in_memory else 1 << 62)
 
     def _shed(self, tx: sqlite3.Connection) -> tuple[int, Stream | None]:
         """Bytes in use, and the stream whose oldest events were given up for it."""
         used = _used_bytes(tx)
-        if used > self._max_bytes:
+        if used > self._limit:
             for name in SHED_ORDER:
                 (count,) = tx.execute(f"SELECT count(*) FROM {name}").fetchone()  # noqa: S608 - ours
                 if count > 1:
@@ -312,20 +343,20 @@ class Outbox:
 
     def _tell_quota(self, outcome: tuple[int, Stream | None]) -> None:
         used, shed = outcome
-        limit = f"more than {self._max_bytes >> 20} MB"
+        limit = f"more than {self._limit >> 20} MB"
         if shed is not None:
             self._health.set(
                 "store.full",
                 f"{limit} wait to be sent; the oldest {shed} events are given up, orders are kept. "
                 "Restore the network.",
             )
-        elif used > self._max_bytes:
+        elif used > self._limit:
             self._health.set(
                 "store.full",
                 f"orders and prints alone fill {limit}. Restore the network.",
                 severity="critical",
             )
-        elif used < QUOTA_CALM * self._max_bytes:
+        elif used < QUOTA_CALM * self._limit:
             self._health.clear("store.full")
 
     def _evict(self, tx: sqlite3.Connection, name: Stream, count: int) -> None:
@@ -369,8 +400,11 @@ def _select(connection: sqlite3.Connection, name: str, after: int, max_bytes: in
     return rows
 
 
-def _issued(connection: sqlite3.Connection) -> list[tuple[str, int]]:
-    return connection.execute("SELECT name, issued FROM stream").fetchall()
+def _issued(connection: sqlite3.Connection, name: str) -> int:
+    """No greater seq was given out, nor is reserved."""
+    sql = f"SELECT max(issued, acked, coalesce((SELECT max(seq) FROM {name}), 0)) FROM stream"  # noqa: S608 - ours
+    (issued,) = connection.execute(f"{sql} WHERE name = ?", (name,)).fetchone()
+    return int(issued)
 
 
 def _count(

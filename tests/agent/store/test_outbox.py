@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -14,8 +15,10 @@ from agent.contract.events import Audit, Fence, Gap, Position
 from agent.core.clock import ManualClock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
+from agent.store import refuge
 from agent.store.database import Database
-from agent.store.outbox import BLOCK, Outbox
+from agent.store.outbox import BLOCK, Outbox, _used_bytes
+from tests.support import disk_that_takes
 
 ALL = 1 << 30
 
@@ -48,7 +51,7 @@ class Bench:
         await self.database.close()
 
     def rows(self, table: str) -> list[tuple[int, str]]:
-        with sqlite3.connect(self.path) as connection:
+        with closing(sqlite3.connect(self.path)) as connection:
             return connection.execute(f"SELECT seq, kind FROM {table} ORDER BY seq").fetchall()
 
 
@@ -188,6 +191,51 @@ def test_an_acknowledgement_of_what_was_never_issued_forgets_nothing(tmp_path: P
     run(tmp_path, story)
 
 
+def test_a_stop_after_confirmations_in_memory_leaves_nothing_to_explain(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        for n in range(3):
+            await bench.outbox.record(position(n))
+        bench.outbox.ack("telemetry", 3)
+        await bench.outbox.close()
+        await bench.crash()
+        outbox = await bench.open()
+        assert outbox.acked("telemetry") == 3
+        assert await outbox.fetch("telemetry", 0, max_bytes=ALL) == []
+
+    run(tmp_path, story)
+
+
+def test_what_is_confirmed_is_not_fetched_again_and_what_follows_is(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        for n in range(4):
+            await bench.outbox.record(position(n))
+        bench.outbox.ack("telemetry", 2)  # of an earlier connection; the sender still stands at 0
+        assert [r.seq for r in await bench.outbox.fetch("telemetry", 0, max_bytes=ALL)] == [3, 4]
+        await bench.outbox.flush()
+        bench.outbox.ack("telemetry", 3)
+        assert [r.seq for r in await bench.outbox.fetch("telemetry", 0, max_bytes=ALL)] == [4]
+
+    run(tmp_path, story)
+
+
+def test_a_transaction_that_fails_forgets_nothing_for_good(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        def fails(tx: sqlite3.Connection) -> None:
+            bench.outbox.put(tx, Audit(action="lost", by="test"))
+            raise KeyError("no")
+
+        await bench.outbox.record(Audit(action="a", by="test"))
+        await bench.outbox.fetch("critical", 0, max_bytes=ALL)
+        bench.outbox.ack("critical", 1)
+        with pytest.raises(KeyError):
+            await bench.database.write(fails)
+        assert bench.rows("critical") == [(1, "audit")]
+        await bench.outbox.flush()
+        assert bench.rows("critical") == []
+
+    run(tmp_path, story)
+
+
 def test_a_transaction_that_fails_issues_no_number(tmp_path: Path) -> None:
     async def story(bench: Bench) -> None:
         def fails(tx: sqlite3.Connection) -> None:
@@ -221,6 +269,44 @@ def test_a_full_store_gives_up_the_oldest_positions_and_says_so(tmp_path: Path) 
         assert told[0] == ("store.full", True)
 
     run(tmp_path, story, max_mb=0.5)
+
+
+def test_a_gap_that_is_given_up_is_taken_in_by_the_next(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        for n in range(10):
+            await bench.outbox.record(position(n))
+        await bench.outbox.flush()
+        for count in (4, 3):
+            await bench.database.write(
+                lambda tx, count=count: bench.outbox._evict(tx, "telemetry", count)
+            )
+        rows = await bench.outbox.fetch("telemetry", 0, max_bytes=ALL)
+        gap = msgspec.json.decode(rows[0].body, type=Gap)
+        assert (gap.first, gap.last) == (1, 6)
+        assert [row.seq for row in rows] == [6, 7, 8, 9, 10]
+
+    run(tmp_path, story)
+
+
+def test_memory_takes_less_than_the_disk_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refuge, "LIMIT_BYTES", 300_000)
+
+    async def story(bench: Bench) -> None:
+        with disk_that_takes(0):
+            for n in range(3000):
+                await bench.outbox.record(position(n))
+            await bench.outbox.record(Audit(action="order", by="test"))
+            await bench.outbox.flush()
+            assert bench.database.in_memory
+            for _ in range(30):
+                bench.outbox._tell_quota(await bench.database.write(bench.outbox._shed))
+            assert await bench.database.read(_used_bytes) <= 300_000
+            codes = [condition.code for condition in bench.health.conditions()]
+            assert codes == ["store.memory", "store.full"]
+
+    run(tmp_path, story)
 
 
 def test_an_event_from_before_the_clock_was_set_is_dated_when_it_is(tmp_path: Path) -> None:

@@ -1,0 +1,384 @@
+"""The outbox against a plain model: whatever happens in whatever order, its promises hold.
+
+The model knows what was given out, what must be on the disk, and what the back end confirmed. After
+each step everything that waits is fetched and judged. A crash drops the memory and opens a copy of
+the files as they were; a disk that refuses is a limit on the size of files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from agent.contract.events import STREAMS, Audit, Body, ErrorEvent, Fence, Gap, Stream
+from agent.core.clock import ManualClock, settle
+from agent.core.health import Health
+from agent.core.supervisor import Heartbeat
+from agent.store import database, outbox, refuge
+from agent.store.database import Database, StoreError
+from agent.store.outbox import FORGET_S, REFUSED_S, Outbox, Row
+from tests.support import disk_that_takes
+
+ALL = 1 << 30
+MEMORY_ROWS = 40
+LIMIT_BYTES = 200_000
+Spot = tuple[str, Stream, int]  # epoch, stream, seq
+
+
+def body(stream: Stream, n: int, size: int) -> Body:
+    match stream:
+        case "critical":
+            return Audit(action="a" * size, by=str(n))
+        case "state":
+            return Fence(fence="f" * size, event="enter", distance_m=float(n))
+    return ErrorEvent(source="s" * size, counts={"n": n})
+
+
+@dataclass
+class Ledger:
+    """What may be relied on."""
+
+    kept: dict[Stream, dict[int, bytes]] = field(  # must be there, or shed where that is allowed
+        default_factory=lambda: {name: {} for name in STREAMS}
+    )
+    forgotten: dict[Stream, int] = field(  # never comes back
+        default_factory=lambda: dict.fromkeys(STREAMS, 0)
+    )
+
+
+class Machine(RuleBasedStateMachine):
+    memory = True  # whether there is room for the database in memory
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.stack = contextlib.ExitStack()
+        self.folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        patch = self.stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(outbox, "MEMORY_ROWS", MEMORY_ROWS)
+        patch.setattr(outbox, "BLOCK", 20)
+        patch.setattr(refuge, "LIMIT_BYTES", LIMIT_BYTES if self.memory else 0)
+        patch.setattr(database, "RESERVE_BYTES", 100)
+        self.clock = ManualClock()
+        self.lives = 0
+        self.count = 0
+        self.refuses = False
+        self.contents: dict[Spot, bytes] = {}  # every number ever given out
+        self.ledger = Ledger()
+        self.at_home = Ledger()  # as it was when the disk began to refuse
+        self.issued: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
+        self.acked: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
+
+    # --- the agent's lives ------------------------------------------------------------------------
+
+    def do(self, what: Coroutine[Any, Any, Any]) -> Any:
+        with disk_that_takes(0) if self.refuses else contextlib.nullcontext():
+            return self.loop.run_until_complete(what)
+
+    @initialize()
+    def begin(self) -> None:
+        self.do(self.open())
+
+    async def open(self) -> None:
+        self.health = Health(self.clock)
+        self.database = Database(self.folder / "agent.db", self.clock, self.health)
+        await self.database.open()
+        self.outbox = Outbox(self.database, self.clock, self.health, max_mb=0.06)
+        await self.outbox.open()
+        self.epoch = self.outbox.epoch
+        beat = Heartbeat("outbox", self.clock, self.health)
+        self.keeping = asyncio.ensure_future(self.outbox.run(beat))
+        for name, state in (await self.outbox.states()).items():
+            self.issued[name] = state.last
+            assert self.outbox.acked(name) <= self.acked[name]
+            self.acked[name] = self.outbox.acked(name)
+
+    async def shut(self) -> None:
+        self.keeping.cancel()
+        await asyncio.gather(self.keeping, return_exceptions=True)
+        await self.database.close()
+
+    async def calm(self) -> None:
+        """The store's thread and the house-keeping have done what they had to do."""
+        for _ in range(3):
+            await self.database.read(lambda _: None)
+            await settle(3)
+
+    def teardown(self) -> None:
+        if self.lives or hasattr(self, "database"):
+            self.refuses = False
+            self.do(self.shut())
+        self.loop.close()
+        self.stack.close()
+
+    @property
+    def in_memory(self) -> bool:
+        return self.epoch_changed or any(c.code == "store.memory" for c in self.health.conditions())
+
+    @property
+    def epoch_changed(self) -> bool:
+        return self.outbox.epoch != self.epoch
+
+    def note(self) -> None:
+        """After each step: has the database moved?"""
+        if self.epoch_changed:
+            old, self.epoch = self.epoch, self.outbox.epoch
+            for (epoch, stream, seq), content in list(self.contents.items()):
+                if epoch == old and seq > self.acked[stream]:
+                    self.contents.setdefault((self.epoch, stream, seq), content)
+        if not self.in_memory:
+            self.at_home = copy.deepcopy(self.ledger)
+
+    # --- what happens -----------------------------------------------------------------------------
+
+    def given(self, stream: Stream, seq: int, content: bytes) -> None:
+        spot = (self.outbox.epoch, stream, seq)
+        assert spot not in self.contents, "a number was given out twice"
+        self.contents[spot] = content
+        self.issued[stream] = max(self.issued[stream], seq)
+
+    async def record_one(self, stream: Stream, size: int) -> None:
+        self.count += 1
+        event = body(stream, self.count, size)
+        try:
+            seq = await self.outbox.record(event)
+        except StoreError:
+            assert self.refuses
+            return
+        self.given(stream, seq, msgspec.json.encode(event))
+        if stream == "critical":
+            self.ledger.kept[stream][seq] = msgspec.json.encode(event)
+
+    @rule(stream=st.sampled_from(STREAMS), count=st.sampled_from([1, 1, 2, 30]),
+          size=st.sampled_from([1, 200, 1500]))  # fmt: skip
+    def record(self, stream: Stream, count: int, size: int) -> None:
+        async def tell() -> None:
+            for _ in range(count):
+                await self.record_one(stream, size)
+
+        self.do(tell())
+        self.note()
+
+    @rule(count=st.integers(1, 5), together=st.sampled_from(STREAMS))
+    def rush(self, count: int, together: Stream) -> None:
+        """Everything at once: records, a flush, an acknowledgement in their middle."""
+
+        async def tell() -> None:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(count):
+                    group.create_task(self.record_one(together, 50))
+                    group.create_task(self.record_one("critical", 50))
+                group.create_task(self.flush_all())
+                await asyncio.sleep(0)
+                self.ack_upto(together, self.issued[together])
+
+        self.do(tell())
+        self.note()
+
+    async def flush_all(self) -> None:
+        waiting = {
+            name: [row for _, row in self.outbox._streams[name].tail]
+            for name in STREAMS
+        }  # fmt: skip
+        try:
+            await self.outbox.flush()
+        except StoreError:
+            assert self.refuses
+            return
+        for name, rows in waiting.items():
+            for row in rows:
+                if row.seq > self.acked[name]:
+                    self.ledger.kept[name][row.seq] = row.body
+
+    @rule()
+    def flush(self) -> None:
+        self.do(self.flush_all())
+        self.note()
+
+    @rule()
+    def a_transaction_that_fails(self) -> None:
+        def fail(tx: sqlite3.Connection) -> None:
+            self.outbox.put(tx, Audit(action="never", by="x"))
+            raise KeyError("no")
+
+        with pytest.raises((KeyError, StoreError)):
+            self.do(self.database.write(fail))
+        self.note()
+
+    @rule(stream=st.sampled_from(STREAMS), share=st.floats(0, 1.2))
+    def ack(self, stream: Stream, share: float) -> None:
+        """Old, right or too high."""
+        self.fetch_and_judge(stream)  # what was never fetched cannot be acknowledged
+        first = self.acked[stream]
+        self.ack_upto(stream, first + int((self.issued[stream] - first + 3) * share) - 1)
+
+    def ack_upto(self, stream: Stream, seq: int) -> None:
+        before = self.outbox.acked(stream)
+        self.outbox.ack(stream, seq)
+        after = self.outbox.acked(stream)
+        assert after in (before, seq)
+        assert before <= after <= self.issued[stream]
+        self.acked[stream] = after
+        for number in [n for n in self.ledger.kept[stream] if n <= after]:
+            del self.ledger.kept[stream][number]
+
+    @rule(seconds=st.sampled_from([0.3, 1.0, 6.0, 11.0]))
+    def time_passes(self, seconds: float) -> None:
+        """The house-keeping commits groups, forgets, sheds; the database may come home."""
+
+        async def tell() -> None:
+            for _ in range(int(seconds / 0.25) + 1):
+                await self.clock.advance(0.25)
+                await self.calm()
+
+        self.do(tell())
+        self.note()
+        for name, stream in self.outbox._streams.items():
+            if self.refuses:
+                assert len(stream.tail) <= MEMORY_ROWS
+            elif seconds > 2 * outbox.HOLD_S[name] + REFUSED_S:
+                assert not stream.tail, "a group was not committed"
+                rows = self.do(self.outbox.fetch(name, 0, max_bytes=ALL))
+                self.ledger.kept[name].update({r.seq: r.body for r in rows if r.kind != Gap.KIND})
+        if not self.refuses and seconds > FORGET_S + REFUSED_S + 1:
+            assert not self.in_memory
+            self.ledger.forgotten = dict(self.acked)
+        self.note()
+
+    @rule(stream=st.sampled_from(("state", "telemetry")))
+    def more_than_the_quota(self, stream: Stream) -> None:
+        self.record(stream, 60, 1500)
+        self.time_passes(11.0)
+
+    @rule()
+    def the_disk_refuses(self) -> None:
+        self.refuses = True
+
+    @rule()
+    def the_disk_takes_again(self) -> None:
+        self.refuses = False
+
+    @precondition(lambda self: not self.refuses)
+    @rule()
+    def crash(self) -> None:
+        aside = self.folder / "as-it-was"
+        aside.mkdir()
+        for suffix in ("", "-wal"):
+            if (file := self.folder / f"agent.db{suffix}").exists():
+                shutil.copy(file, aside / file.name)
+        lost = self.in_memory
+        self.do(self.shut())
+        for file in self.folder.glob("agent.db*"):
+            file.unlink()
+        for file in aside.iterdir():
+            file.rename(self.folder / file.name)
+        aside.rmdir()
+        if lost:
+            self.ledger = copy.deepcopy(self.at_home)
+        self.do(self.open())
+        self.note()
+
+    @precondition(lambda self: not self.refuses)
+    @rule()
+    def stop_and_start(self) -> None:
+        gaps = {name: self.gaps(name) for name in STREAMS}
+
+        async def tell() -> None:
+            await self.flush_all()
+            self.keeping.cancel()
+            await asyncio.gather(self.keeping, return_exceptions=True)
+            await self.outbox.close()
+            await self.database.close()
+            self.ledger.forgotten = dict(self.acked)
+            await self.open()
+
+        self.do(tell())
+        self.note()
+        assert {name: self.gaps(name) for name in STREAMS} == gaps, "nothing was lost"
+
+    # --- what must hold ---------------------------------------------------------------------------
+
+    def gaps(self, stream: Stream) -> list[tuple[int, int]]:
+        rows = self.do(self.outbox.fetch(stream, 0, max_bytes=ALL))
+        found = [msgspec.json.decode(row.body, type=Gap) for row in rows if row.kind == Gap.KIND]
+        return [(gap.first, gap.last) for gap in found]
+
+    def fetch_and_judge(self, stream: Stream) -> None:
+        rows: list[Row] = self.do(self.outbox.fetch(stream, self.acked[stream], max_bytes=ALL))
+        self.note()
+        upto = self.acked[stream]
+        present = {}
+        evicted: list[tuple[int, int]] = []
+        for row in rows:
+            if row.kind == Gap.KIND:
+                gap = msgspec.json.decode(row.body, type=Gap)
+                assert stream != "critical"
+                assert gap.last == row.seq
+                assert gap.first <= upto + 1 <= row.seq
+                assert upto < gap.first or not present, "a gap covers what is there"
+                if gap.reason == "evicted":
+                    evicted.append((gap.first, gap.last))
+            else:
+                assert row.seq == upto + 1, "a hole that nothing explains"
+                assert row.seq > self.ledger.forgotten[stream], "what was forgotten is back"
+                assert self.contents[self.epoch, stream, row.seq] == row.body
+                present[row.seq] = row.body
+            upto = row.seq
+        assert upto == max(self.issued[stream], self.acked[stream])
+        for seq, content in self.ledger.kept[stream].items():
+            if seq > self.acked[stream]:
+                shed = any(first <= seq <= last for first, last in evicted)
+                assert shed or present[seq] == content, "what was promised is gone"
+
+    @invariant()
+    def every_number_is_there_or_explained(self) -> None:
+        if hasattr(self, "outbox"):
+            for stream in STREAMS:
+                self.fetch_and_judge(stream)
+
+    @rule(stream=st.sampled_from(STREAMS), share=st.floats(0, 1), size=st.sampled_from([1, 3000]))
+    def fetch_from_anywhere(self, stream: Stream, share: float, size: int) -> None:
+        after = int(self.issued[stream] * share)
+        rows = self.do(self.outbox.fetch(stream, after, max_bytes=size))
+        seqs = [row.seq for row in rows]
+        assert seqs == sorted(set(seqs))
+        assert all(seq > max(after, self.acked[stream]) for seq in seqs)
+        assert bool(rows) == (max(after, self.acked[stream]) < self.issued[stream])
+
+
+class NoRoomInMemory(Machine):
+    memory = False
+
+
+@pytest.mark.parametrize("machine", [Machine, NoRoomInMemory])
+def test_the_outbox_keeps_its_promises(machine: type[Machine]) -> None:
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        machine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
