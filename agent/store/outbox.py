@@ -87,6 +87,7 @@ class Outbox:
         self._max_bytes = int(max_mb * 1024 * 1024)
         self._streams: dict[Stream, _State] = {name: _State() for name in STREAMS}
         self._reserving = asyncio.Lock()
+        self._undated = False  # there may be rows on the disk that wait for the time of this boot
         self.epoch = ""
         self.committed: Callable[[], None] = lambda: None
         self.moved: Callable[[], None] = lambda: None  # the epoch is a new one: say so
@@ -132,6 +133,7 @@ class Outbox:
         at = self._clock.monotonic() if t is None else t
         quality = self._clock.quality()
         unknown = quality == "none"
+        self._undated = self._undated or unknown
         return Row(
             seq,
             body.KIND,
@@ -182,20 +184,29 @@ class Outbox:
 
     def event(self, stream: Stream, row: Row, *, batched: bool) -> Event:
         """As it travels; dated anew where its boot's clock has become known meanwhile."""
-        t, quality = row.t, row.tq
-        if row.mono is not None and row.boot == self._clock.boot_id:
-            now = self._clock.quality()
-            if now != "none":
-                t, quality = int(self._clock.wall_at(row.mono / 1000) * 1000), now
+        row = self._dated(row)
         return Event(
             epoch=self.epoch,
             stream=stream,
             seq=row.seq,
-            t=t,
-            tq=quality,
+            t=row.t,
+            tq=row.tq,
             body=msgspec.Raw(row.body),
             kind=row.kind if batched else msgspec.UNSET,
         )
+
+    def _dated(self, row: Row) -> Row:
+        """With its time, where its boot's clock has become known."""
+        if row.mono is None or row.boot != self._clock.boot_id:
+            return row  # and the kernel is not asked for each row of a backlog
+        quality = self._clock.quality()
+        if quality == "none":
+            return row
+        return row._replace(t=self._boot_ms() + row.mono, tq=quality, mono=None, boot=None)
+
+    def _boot_ms(self) -> int:
+        """Unix ms of the monotonic zero."""
+        return int(self._clock.wall_at(0.0) * 1000)
 
     def ack(self, name: Stream, seq: int) -> None:
         """Everything of the stream up to `seq` is stored elsewhere and may be forgotten.
@@ -253,6 +264,8 @@ class Outbox:
                 ]
                 if due:
                     await self.flush(due)
+                if self._undated and self._clock.quality() != "none":
+                    await self._database.write(self._date)
                 if now - last_forget >= FORGET_S:
                     last_forget = now
                     if any(stream.forgettable for stream in self._streams.values()):
@@ -281,7 +294,7 @@ class Outbox:
             for name, rows in waiting.items():
                 for row in rows:
                     if row.seq > self._streams[name].acked:
-                        _insert(tx, name, row)
+                        _insert(tx, name, self._dated(row))
             return self._forget(tx)
 
         for name, upto in (await self._database.write(store)).items():
@@ -290,6 +303,15 @@ class Outbox:
             stream = self._streams[name]
             while rows and stream.tail and stream.tail[0][1].seq <= rows[-1].seq:
                 stream.tail.popleft()
+
+    def _date(self, tx: sqlite3.Connection) -> None:
+        """Write down the times that became known: after a power cut nobody could tell any more."""
+        quality = self._clock.quality()
+        self._undated = quality == "none"
+        known = (self._boot_ms(), quality, self._clock.boot_id)
+        for name in () if self._undated else STREAMS:
+            sql = f"UPDATE {name} SET t = mono + ?, tq = ?, mono = NULL, boot = NULL"  # noqa: S608 - ours
+            tx.execute(f"{sql} WHERE boot = ?", known)
 
     async def close(self) -> None:
         """Everything on disk, and no reservation left open: nothing to explain next time."""
@@ -314,6 +336,7 @@ class Outbox:
                 gap = Gap(first=known + 1, last=issued, reason="restart")
                 _insert(tx, name, self._row(issued, gap, None))
             self._streams[name] = _State(issued, issued, acked, issued, acked)
+        self._date(tx)
 
     def _forget(self, tx: sqlite3.Connection) -> dict[Stream, int]:
         """Delete what is acknowledged; up to where, once that is committed."""
