@@ -6,14 +6,10 @@ seconds, the store closes last.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import logging
-import os
-import signal
 import sqlite3
-import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -33,23 +29,21 @@ from agent.arrival import places
 from agent.arrival.geofence import Circle
 from agent.arrival.service import ArrivalService
 from agent.commands import Rooms
-from agent.config import Config, Loaded, Sound
+from agent.config import Config, Sound
 from agent.contract import topics
 from agent.contract.commands import Desired
 from agent.contract.local import socket_path
 from agent.contract.presence import Presence
 from agent.contract.wire import encode
 from agent.control import ControlService
-from agent.core import logs
 from agent.core.changes import Changes
-from agent.core.clock import Clock, SystemClock
+from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.notify import Notifier
 from agent.core.reporter import HealthReporter
-from agent.core.supervisor import Heartbeat, Service, Supervisor
+from agent.core.supervisor import Service, Supervisor
 from agent.fleet import desired
 from agent.fleet.commands import CommandService, CommandTable
-from agent.layers import ConfigError
 from agent.orders.service import OrderDesk
 from agent.page.server import PageService
 from agent.positioning.reporting import profile
@@ -136,7 +130,7 @@ class App:
         )
         reporter = HealthReporter(self.health, self.outbox)
         self.health.listen(lambda *_: self.changes.notify())
-        beneath = asyncio.ensure_future(way_out.run([_Keeping(self.outbox), self.uplink]))
+        beneath = asyncio.ensure_future(way_out.run([self.outbox, self.uplink]))
         above = asyncio.ensure_future(rooms.run([*self.rooms, self.inbox, reporter]))
         stopping = asyncio.ensure_future(self.stop.wait())
         self.notifier.ready(f"{self.config.role} {self.config.device.id}")
@@ -429,18 +423,6 @@ class App:
         self.stop.set()
 
 
-class _Keeping:
-    """The outbox' house-keeping as a service."""
-
-    name = "outbox"
-
-    def __init__(self, outbox: Outbox) -> None:
-        self._outbox = outbox
-
-    async def run(self, heartbeat: Heartbeat) -> None:
-        await self._outbox.run(heartbeat)
-
-
 async def _end(task: asyncio.Future[Any]) -> None:
     """Cancel and wait; what it died of is raised."""
     task.cancel()
@@ -474,62 +456,3 @@ def _secret(file: str | None) -> str | None:
         return Path(file).read_text(encoding="utf-8").splitlines()[0]
     except (OSError, IndexError, UnicodeDecodeError) as error:
         raise DriverError(f"the password in {file} cannot be read: {error}") from error
-
-
-def main(arguments: argparse.Namespace) -> int:
-    """`edge-agent run`: the exit status; replaces itself by a new process for a restart."""
-    logs.setup(arguments.log_level)
-    load = partial(
-        configuration.load,
-        Path(arguments.config),
-        overrides=arguments.set,
-    )
-    local = load()
-    wished = desired.stored(Path(local.config.store.path))
-    loaded = local if wished is None else _with(load, wished, local)
-    app = App(
-        loaded.config,
-        SystemClock(trusted=loaded.config.device.clock == "trusted"),
-        Notifier(),
-        wished=wished,
-        problems=lambda settings: _problems(load, settings),
-    )
-    asyncio.run(_run(app, load))
-    if app.restart:
-        log.info("restarting with the new configuration")
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
-    return 0
-
-
-async def _run(app: App, load: Callable[..., Loaded]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, app.stop.set)
-
-    def reload() -> None:
-        try:
-            load()
-        except ConfigError as error:
-            log.error("configuration not reloaded: %s", "; ".join(error.problems))  # noqa: TRY400
-        else:
-            app.again()
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    await app.run()
-
-
-def _with(load: Callable[..., Loaded], wished: Desired, local: Loaded) -> Loaded:
-    """The local file may have changed since the wish was checked: then it goes first."""
-    try:
-        return load(desired=wished.settings)
-    except ConfigError as error:
-        log.error("desired configuration left out: %s", "; ".join(error.problems))  # noqa: TRY400
-        return local
-
-
-def _problems(load: Callable[..., Loaded], settings: dict[str, Any]) -> list[str]:
-    try:
-        load(desired=settings)
-    except ConfigError as error:
-        return error.problems
-    return []

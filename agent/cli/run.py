@@ -19,7 +19,7 @@ def add(groups: common.Groups) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from agent.app import main
+    from agent.daemon import main
 
     return main(arguments)
 

@@ -80,6 +80,8 @@ class Outbox:
     `committed` is called in the event loop whenever there is something new to send.
     """
 
+    name = "outbox"
+
     def __init__(self, database: Database, clock: Clock, health: Health, *, max_mb: float) -> None:
         self._database = database
         self._clock = clock

@@ -1,0 +1,85 @@
+"""`edge-agent run`: the process around the app - configuration, signals, restarts."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agent import config as configuration
+from agent.app import App
+from agent.config import Loaded
+from agent.contract.commands import Desired
+from agent.core import logs
+from agent.core.clock import SystemClock
+from agent.core.notify import Notifier
+from agent.fleet import desired
+from agent.layers import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """`edge-agent run`: the exit status; replaces itself by a new process for a restart."""
+    logs.setup(arguments.log_level)
+    load = partial(
+        configuration.load,
+        Path(arguments.config),
+        overrides=arguments.set,
+    )
+    local = load()
+    wished = desired.stored(Path(local.config.store.path))
+    loaded = local if wished is None else _with(load, wished, local)
+    app = App(
+        loaded.config,
+        SystemClock(trusted=loaded.config.device.clock == "trusted"),
+        Notifier(),
+        wished=wished,
+        problems=lambda settings: _problems(load, settings),
+    )
+    asyncio.run(_run(app, load))
+    if app.restart:
+        log.info("restarting with the new configuration")
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
+    return 0
+
+
+async def _run(app: App, load: Callable[..., Loaded]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop.set)
+
+    def reload() -> None:
+        try:
+            load()
+        except ConfigError as error:
+            log.error("configuration not reloaded: %s", "; ".join(error.problems))  # noqa: TRY400
+        else:
+            app.again()
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    await app.run()
+
+
+def _with(load: Callable[..., Loaded], wished: Desired, local: Loaded) -> Loaded:
+    """The local file may have changed since the wish was checked: then it goes first."""
+    try:
+        return load(desired=wished.settings)
+    except ConfigError as error:
+        log.error("desired configuration left out: %s", "; ".join(error.problems))  # noqa: TRY400
+        return local
+
+
+def _problems(load: Callable[..., Loaded], settings: dict[str, Any]) -> list[str]:
+    try:
+        load(desired=settings)
+    except ConfigError as error:
+        return error.problems
+    return []
