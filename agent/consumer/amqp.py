@@ -90,49 +90,62 @@ class AmqpSource:
     async def _serve(self, take: Callable[[Incoming], bool]) -> str:
         """One connection until it ends; why it did."""
         loop = asyncio.get_running_loop()
+        up: asyncio.Future[None] = loop.create_future()
         ended: asyncio.Future[str] = loop.create_future()
 
-        def end(reason: object) -> None:
-            if not ended.done():
-                ended.set_result(str(reason) or type(reason).__name__)
-
         def opened(connection: Any) -> None:
-            connection.channel(on_open_callback=partial(self._on_channel, take))
+            connection.channel(on_open_callback=partial(self._on_channel, take, up))
+
+        def end(_connection: object, error: BaseException) -> None:
+            if not ended.done():
+                ended.set_result(_named(error))
 
         connection = AsyncioConnection(
             self._parameters,
             on_open_callback=opened,
-            on_open_error_callback=lambda _, error: end(_named(error)),
-            on_close_callback=lambda _, error: end(_named(error)),
+            on_open_error_callback=end,
+            on_close_callback=end,
             custom_ioloop=loop,
         )
         try:
+            either: list[asyncio.Future[Any]] = [up, ended]
+            first = asyncio.FIRST_COMPLETED
+            await asyncio.wait(either, timeout=2 * CONNECT_S, return_when=first)
+            if not up.done() and not ended.done():
+                await _close(connection, ended)
+                return f"the queue did not answer within {2 * CONNECT_S} s; does it have a leader?"
+            if up.done():
+                self.trouble = None
+                log.info("consuming %s", self.name)
             await asyncio.wait([ended])
         except asyncio.CancelledError:
-            if connection.is_open:
-                connection.close()
-                await asyncio.wait([ended], timeout=GOODBYE_S)
+            await _close(connection, ended)
             raise
         finally:
             self._channel = None
         return ended.result()
 
-    def _on_channel(self, take: Callable[[Incoming], bool], channel: Any) -> None:
+    def _on_channel(
+        self, take: Callable[[Incoming], bool], up: asyncio.Future[None], channel: Any
+    ) -> None:
         self._channel = channel
-        channel.add_on_close_callback(self._on_channel_closed)
+        channel.add_on_close_callback(_on_channel_closed)
         channel.basic_qos(prefetch_count=self._prefetch)
         channel.basic_consume(
-            self._queue, partial(_on_message, take), callback=lambda _: self._on_up()
+            self._queue, partial(_on_message, take), callback=lambda _: up.set_result(None)
         )
 
-    def _on_up(self) -> None:
-        self.trouble = None
-        log.info("consuming %s", self.name)
 
-    def _on_channel_closed(self, channel: Any, reason: BaseException) -> None:
-        if channel.connection.is_open:
-            # Such as: no such queue. The connection's end then says this.
-            channel.connection.close(320, _named(reason)[:200])
+async def _close(connection: Any, ended: asyncio.Future[str]) -> None:
+    if connection.is_open:
+        connection.close()
+        await asyncio.wait([ended], timeout=GOODBYE_S)
+
+
+def _on_channel_closed(channel: Any, reason: BaseException) -> None:
+    if channel.connection.is_open:
+        # Such as: no such queue. The connection's end then says this.
+        channel.connection.close(320, _named(reason)[:200])
 
 
 def _on_message(
@@ -144,7 +157,8 @@ def _on_message(
 
 
 def _named(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}".strip()
+    """Libraries say more in repr() than in str()."""
+    return repr(error)
 
 
 def _parameters(
