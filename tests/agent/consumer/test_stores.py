@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import sqlite3
@@ -242,39 +243,38 @@ def test_any_instances_order_and_crash_end_in_the_same_store(tmp_path, sent, ste
     what is acknowledged is always committed and unbroken, and at the end everything is there."""
     path = tmp_path / f"{uuid.uuid4().hex}.db"
     database = f"sqlite:///{path}"
-    stores = [open_store(database) for _ in range(3)]
-    stores[0].counts()  # makes the tables
-    waiting = list(sent)
-    shuffled.shuffle(waiting)
-    numbers, seqs = _accounted(sent)
+    with contextlib.ExitStack() as stack:  # an example may be given up in the middle
+        stores = [stack.enter_context(contextlib.closing(open_store(database))) for _ in range(3)]
+        stores[0].counts()  # makes the tables
+        waiting = list(sent)
+        shuffled.shuffle(waiting)
+        numbers, seqs = _accounted(sent)
 
-    def take(instance, size, fate):
-        taken = waiting[:size]
-        if fate != "before":
-            outcome = stores[instance].apply(
-                [r for t, p in taken for r in read(f"edge/v1/d/{t}", p, None)], 1
-            )
-            for key, upto in outcome.acks.items():
-                assert key == CRITICAL
-                committed, _ = _stored(database)
-                assert set(range(1, upto + 1)) <= committed <= numbers
-        if fate == "done":
-            del waiting[:size]
-        else:  # the broker gives it to somebody, some time
-            stores[instance].close()
-            shuffled.shuffle(waiting)
+        def take(instance, size, fate):
+            taken = waiting[:size]
+            if fate != "before":
+                outcome = stores[instance].apply(
+                    [r for t, p in taken for r in read(f"edge/v1/d/{t}", p, None)], 1
+                )
+                for key, upto in outcome.acks.items():
+                    assert key == CRITICAL
+                    committed, _ = _stored(database)
+                    assert set(range(1, upto + 1)) <= committed <= numbers
+            if fate == "done":
+                del waiting[:size]
+            else:  # the broker gives it to somebody, some time
+                stores[instance].close()
+                shuffled.shuffle(waiting)
 
-    for instance, size, fate in steps:
-        take(instance, size, fate)
-    while waiting:
-        take(0, 3, "done")
-    stored, events = _stored(database)
-    assert (stored, events) == (numbers, seqs)
-    upto = next(n for n in itertools.count() if n + 1 not in numbers)
-    marks = rows(database, "SELECT contiguous, newest FROM mark")
-    assert marks == ([(upto, max(numbers))] if numbers else [])
-    for store in stores:
-        store.close()
+        for instance, size, fate in steps:
+            take(instance, size, fate)
+        while waiting:
+            take(0, 3, "done")
+        stored, events = _stored(database)
+        assert (stored, events) == (numbers, seqs)
+        upto = next(n for n in itertools.count() if n + 1 not in numbers)
+        marks = rows(database, "SELECT contiguous, newest FROM mark")
+        assert marks == ([(upto, max(numbers))] if numbers else [])
     path.unlink(missing_ok=True)
 
 
