@@ -1,4 +1,4 @@
-"""A backlog of 100,000 records of 200 bytes, stored while offline: how fast it leaves, at what cost.
+"""A backlog of 100,000 records of 200 bytes, stored while offline: how fast it leaves, the cost.
 
     .venv/bin/python bench/drain.py [--records 100000] [--rounds 3] [--only ours-backend,bridge]
 
@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -73,7 +72,9 @@ class Bench:
         self.records = records
         self.bodies = list(positions(records, fill_to=SIZE))
         self.filled = folder / "filled.db"
-        subprocess.run(python("ours.py", "fill", self.filled, records, SIZE), check=True, env=_env())
+        subprocess.run(
+            python("ours.py", "fill", self.filled, records, SIZE), check=True, env=_env()
+        )
         self.number = 0
 
     def place(self) -> Path:
@@ -89,7 +90,7 @@ class Bench:
         end = far_end(broker.port, self.records)
         sender = Child(python("ours.py", "drain", place / "agent.db", broker.port, confirm))
         sender.hear()
-        rate, cpu, size, first = watch(end, sender)
+        rate, _cpu, size, first = watch(end, sender)
         empty = sender.hear()
         result = Drained(rate, sender.memory_mb(), empty["cpu_s"], empty["t"] - first, size)
         return self.over(result, sender, end, broker)
@@ -176,7 +177,9 @@ def main() -> None:
             "paho-window": partial(bench.paho, "window"),
         }
         only = set(filter(None, options.only.split(",")))
-        found = rounds(options.rounds, {n: c for n, c in candidates.items() if not only or n in only})
+        found = rounds(
+            options.rounds, {n: c for n, c in candidates.items() if not only or n in only}
+        )
     show(options.records, found)
 
 
@@ -188,8 +191,8 @@ def show(records: int, found: dict[str, list[Drained]]) -> None:
         return [getattr(one, what) for one in found[name]]
 
     rows = []
-    for name in found:
-        times = [one.acked_s for one in found[name] if one.acked_s is not None]
+    for name, ones in found.items():
+        times = [one.acked_s for one in ones if one.acked_s is not None]
         rows.append(
             (
                 name,

@@ -131,6 +131,5 @@ def say(**line: object) -> None:
     print(json.dumps(line), flush=True)
 
 
-
 if __name__ == "__main__":
     paho(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
