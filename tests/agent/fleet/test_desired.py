@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,9 +28,6 @@ class Device:
             ListRecorder(), self._problems, self._restart, self._report, in_force
         )
 
-    def __del__(self) -> None:
-        self.tx.close()
-
     def _problems(self, settings: dict[str, Any]) -> list[str]:
         return ["alert.repeat_s: too short"] if settings == {"alert": {"repeat_s": 0}} else []
 
@@ -51,6 +49,13 @@ class Device:
         after()
 
 
+@pytest.fixture
+def device() -> Iterator[Device]:
+    made = Device(IN_FORCE)
+    yield made
+    made.tx.close()
+
+
 @pytest.mark.parametrize(
     ("payload", "version"),
     [
@@ -61,9 +66,8 @@ class Device:
     ],
 )
 def test_a_refusal_is_reported_with_the_settings_that_stay_in_force(
-    payload: bytes, version: int | None
+    device: Device, payload: bytes, version: int | None
 ) -> None:
-    device = Device(IN_FORCE)
     device.deliver(payload)
     reported = device.wished.reported()
     assert (reported.version, reported.applied) == (version, False)
@@ -72,15 +76,13 @@ def test_a_refusal_is_reported_with_the_settings_that_stay_in_force(
     assert (device.reports, device.restarts) == (1, 0)
 
 
-def test_a_good_wish_is_kept_and_the_agent_starts_again() -> None:
-    device = Device(IN_FORCE)
+def test_a_good_wish_is_kept_and_the_agent_starts_again(device: Device) -> None:
     device.deliver(encode(Desired(4, {"alert": {"repeat_s": 9}})))
     assert device.restarts == 1
     assert device.tx.execute("SELECT count(*) FROM meta").fetchone() == (1,)
 
 
-def test_an_old_wish_changes_nothing() -> None:
-    device = Device(IN_FORCE)
+def test_an_old_wish_changes_nothing(device: Device) -> None:
     device.deliver(encode(Desired(3, {"alert": {"repeat_s": 9}})))
     assert (device.restarts, device.reports) == (0, 0)
     assert device.wished.reported().applied
