@@ -1,7 +1,7 @@
 """Our outbox and uplink in a process of their own, without the rooms that fill them.
 
     python bench/ours.py fill  DB RECORDS FILL_TO        store a backlog while offline
-    python bench/ours.py drain DB PORT CONFIRM           send it; an `urgent` line on stdin in between
+    python bench/ours.py drain DB PORT CONFIRM           send it; `urgent` on stdin in between
 
 Says JSON lines: `started`, `urgent` with the seconds from before record() to its confirmation,
 `empty` when the outbox has nothing left.
@@ -136,7 +136,7 @@ async def drain(path: Path, port: int, confirm: str) -> None:
 
 
 async def _tell_when_empty(device: Device, begun: float) -> None:
-    newest = device.outbox._streams["telemetry"]
+    newest = device.outbox._streams["telemetry"]  # noqa: SLF001 - looked at from within
     while newest.acked < newest.issued:
         await asyncio.sleep(0.005)
     say(event="empty", t=time.monotonic(), cpu_s=time.process_time() - begun)
