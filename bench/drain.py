@@ -1,4 +1,4 @@
-"""A backlog of 100,000 records of 200 bytes, stored while offline: how fast it leaves, the cost.
+"""A backlog of 100,000 records of 200 bytes, stored while offline: how fast it leaves, and cost.
 
     .venv/bin/python bench/drain.py [--records 100000] [--rounds 3] [--only ours-backend,bridge]
 
@@ -12,7 +12,6 @@ import argparse
 import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -72,9 +71,7 @@ class Bench:
         self.records = records
         self.bodies = list(positions(records, fill_to=SIZE))
         self.filled = folder / "filled.db"
-        subprocess.run(
-            python("ours.py", "fill", self.filled, records, SIZE), check=True, env=_env()
-        )
+        Child(python("ours.py", "fill", self.filled, records, SIZE)).process.wait()
         self.number = 0
 
     def place(self) -> Path:
@@ -90,16 +87,16 @@ class Bench:
         end = far_end(broker.port, self.records)
         sender = Child(python("ours.py", "drain", place / "agent.db", broker.port, confirm))
         sender.hear()
-        rate, _cpu, size, first = watch(end, sender)
+        rate, _, size, first = watch(end, sender)
         empty = sender.hear()
         result = Drained(rate, sender.memory_mb(), empty["cpu_s"], empty["t"] - first, size)
         return self.over(result, sender, end, broker)
 
-    def thingsboard(self, *, opaque: bool) -> Drained:
+    def thingsboard(self, pack: int) -> Drained:
         place = self.place()
         broker = Broker(place)
         end = far_end(broker.port, self.records)
-        sender = peers.thingsboard(place, broker.port, self.bodies, opaque=opaque)
+        sender = peers.thingsboard(place, broker.port, self.bodies, pack=pack, opaque=True)
         rate, cpu, size, _ = watch(end, sender)
         return self.over(Drained(rate, sender.memory_mb(), cpu, None, size), sender, end, broker)
 
@@ -152,12 +149,6 @@ def feed(port: int, bodies: list[dict]) -> None:
             waiting -= len(out.recv(65536))
 
 
-def _env() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--records", type=int, default=100_000)
@@ -169,10 +160,10 @@ def main() -> None:
         bench = Bench(Path(folder), options.records)
         candidates = {
             "ours-backend": partial(bench.ours, "backend"),
-            "thingsboard": partial(bench.thingsboard, opaque=True),
+            "thingsboard": partial(bench.thingsboard, 1000),
             "ours-broker": partial(bench.ours, "broker"),
             "bridge": bench.bridge,
-            "thingsboard-fields": partial(bench.thingsboard, opaque=False),
+            "thingsboard-10k": partial(bench.thingsboard, 10_000),
             "paho-queue": partial(bench.paho, "queue"),
             "paho-window": partial(bench.paho, "window"),
         }
@@ -191,8 +182,8 @@ def show(records: int, found: dict[str, list[Drained]]) -> None:
         return [getattr(one, what) for one in found[name]]
 
     rows = []
-    for name, ones in found.items():
-        times = [one.acked_s for one in ones if one.acked_s is not None]
+    for name, runs in found.items():
+        times = [one.acked_s for one in runs if one.acked_s is not None]
         rows.append(
             (
                 name,
@@ -207,7 +198,7 @@ def show(records: int, found: dict[str, list[Drained]]) -> None:
     table(f"Draining {records:,} records of {SIZE} bytes", head, rows)
     rows = []
     for ours in ("ours-backend", "ours-broker"):
-        for peer in ("thingsboard", "thingsboard-fields", "bridge", "paho-queue", "paho-window"):
+        for peer in ("thingsboard", "thingsboard-10k", "bridge", "paho-queue", "paho-window"):
             if ours in found and peer in found:
                 rows.append(
                     (

@@ -136,7 +136,7 @@ async def drain(path: Path, port: int, confirm: str) -> None:
 
 
 async def _tell_when_empty(device: Device, begun: float) -> None:
-    newest = device.outbox._streams["telemetry"]  # noqa: SLF001 - there is no face for it
+    newest = device.outbox._streams["telemetry"]  # noqa: SLF001 - looked at from within
     while newest.acked < newest.issued:
         await asyncio.sleep(0.005)
     say(event="empty", t=time.monotonic(), cpu_s=time.process_time() - begun)

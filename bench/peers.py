@@ -1,8 +1,9 @@
 """Other products, each set up as kindly as it allows.
 
-ThingsBoard Gateway: SQLite storage prefilled with the same records (its storage thread starts only
-after the first cloud connection, so it cannot be fed offline), packs of 10,000 instead of
-10, statistics and remote configuration off, no rate limits from the faked cloud (bench/sink.py).
+ThingsBoard Gateway: SQLite storage prefilled with the same records (its storage thread starts
+only after the first cloud connection, so it cannot be fed offline), its code's packs of 1000
+records (the shipped file, made for the memory storage, says 10), statistics and remote
+configuration off, no rate limits from the faked cloud (bench/sink.py).
 
     python bench/peers.py paho  PORT RECORDS FILL_TO queue|window      runs in the peers' venv
 """
@@ -41,7 +42,12 @@ def install() -> Path:
 
 
 def thingsboard(
-    folder: Path, port: int, records: list[dict[str, Any]], *, opaque: bool = False
+    folder: Path,
+    port: int,
+    records: list[dict[str, Any]],
+    *,
+    pack: int = 1000,
+    opaque: bool = False,
 ) -> Child:
     """Started; it connects, and sends what lies in its storage.
 
@@ -64,7 +70,7 @@ def thingsboard(
     config["storage"] = {
         "type": "sqlite",
         "data_file_path": f"{folder}/data/",
-        "max_read_records_count": 10_000,
+        "max_read_records_count": pack,
     }
     (folder / "config" / "tb_gateway.json").write_text(json.dumps(config))
     logs = {"version": 1, "disable_existing_loggers": False, "root": {"level": "WARNING"}}
@@ -97,14 +103,19 @@ def paho(port: int, count: int, fill_to: int, how: str) -> None:
     """paho as a program would use it: one record a PUBLISH, QoS 1, its own thread.
 
     `queue`: everything is handed to its own queue before it connects. `window`: 20 in flight (its
-    default), the program keeps the rest. An `urgent` line on stdin publishes in between.
+    default), the program keeps the rest.
     """
     from paho.mqtt.client import Client, MQTTv5
     from paho.mqtt.enums import CallbackAPIVersion
 
-    acknowledged: dict[int, float] = {}
+    acknowledged = 0
+
+    def on_publish(*_: object) -> None:
+        nonlocal acknowledged
+        acknowledged += 1
+
     client = Client(CallbackAPIVersion.VERSION2, client_id="paho", protocol=MQTTv5)
-    client.on_publish = lambda _c, _u, mid, *_: acknowledged.setdefault(mid, time.monotonic())
+    client.on_publish = on_publish
     payloads = [compact(body) for body in positions(count, fill_to=fill_to)]
     sent = 0
     if how == "queue":
@@ -119,7 +130,7 @@ def paho(port: int, count: int, fill_to: int, how: str) -> None:
         client.loop_start()
         say(event="started")
         for payload in payloads:
-            while sent - len(acknowledged) >= 20:
+            while sent - acknowledged >= 20:
                 time.sleep(0.0002)
             client.publish("raw/position", payload, 1)
             sent += 1

@@ -2,8 +2,8 @@
 
     python bench/sink.py PORT RECORDS
 
-A bare MQTT 3.1.1 subscriber on a blocking socket, so that it is never what is measured (paho
-takes 83 us for a message that it receives). It says JSON lines: `ready`, `first`, `done`;
+A bare MQTT 3.1.1 subscriber on a blocking socket, so that it is never what is measured (paho takes
+83 us for a message that it receives). It says JSON lines: `ready`, `first`, `done`; times are
 CLOCK_MONOTONIC.
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -371,6 +372,8 @@ class _Session:
         sock = self._client.socket()
         if sock is None:
             raise OSError("the connection was closed at once")
+        # Else a small message waits up to 40 ms for TCP's acknowledgement of the one before.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._fd = sock.fileno()
         self._loop.add_reader(self._fd, self._readable)
         self._flush()

@@ -1,9 +1,10 @@
 """What is in flight on one connection: how much more may go, how large, and what came back.
 
-The batch starts at 8 KB with four packets in flight and grows while PUBACKs come back in less than
-twice their fastest time, or in QUICK_S; otherwise both halve. A wide window makes urgent messages
-late on a narrow link, a narrow one is slow on a wide link: so it adapts. One place is always kept
-for `critical`.
+It starts with four batches of 8 KB in flight. While PUBACKs come back in CALM times the fastest
+there may be one more, and then larger ones; when they are late fewer, and when they take LATE times
+the fastest smaller ones too. On a quick link both grow. A wide window makes urgent messages late on
+a narrow link, a narrow one is slow on a wide link: so it adapts, once a round trip, because what
+was sent before a change says nothing of it. One place is always kept for `critical`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from agent.contract.events import Stream
 
 BATCH_MIN, BATCH_START, BATCH_MAX = 2 * 1024, 8 * 1024, 32 * 1024
 PACKETS_MIN, PACKETS_START, PACKETS_MAX = 2, 4, 16
+CALM = 1.2  # an urgent message behind what is in flight then takes less than twice as long as alone
+LATE = 2.0  # no jitter any more: the batches themselves are too much for the link
 QUICK_S = 0.05  # a PUBACK within this makes nothing late, however quick others were
 LIVE_PACKETS = 16  # single messages are small; they are limited only by this and the broker
 NOT_FOUND = 0x10  # PUBACK: no matching subscribers
@@ -36,6 +39,7 @@ class Window:
     packets: int = PACKETS_START
     quick: bool = False  # the last batch took no longer than QUICK_S
     _fastest: float | None = None
+    _changed: float = 0.0  # monotonic s
     _next: int = 0
     _sent: dict[int, _Sent] = field(default_factory=dict)  # in the order of sending
 
@@ -64,12 +68,21 @@ class Window:
         if not sent.batch:
             return
         self.quick = took <= QUICK_S
-        if self.quick or took <= 2 * self._fastest:
-            self.batch_bytes = min(BATCH_MAX, self.batch_bytes + BATCH_MIN)
+        if sent.t >= self._changed:
+            self._changed = t
+            self._adapt(took, self._fastest)
+
+    def _adapt(self, took: float, fastest: float) -> None:
+        calm = max(CALM * fastest, QUICK_S)
+        if took <= calm:
+            if self.quick or self.packets == PACKETS_MAX:
+                self.batch_bytes = min(BATCH_MAX, self.batch_bytes + BATCH_MIN)
             self.packets = min(PACKETS_MAX, self.packets + 1)
-        else:
-            self.batch_bytes = max(BATCH_MIN, self.batch_bytes // 2)
-            self.packets = max(PACKETS_MIN, self.packets // 2)
+            return
+        rest = max(0.5, calm / took)
+        self.packets = max(PACKETS_MIN, int(self.packets * rest))
+        if took > LATE * fastest:
+            self.batch_bytes = max(BATCH_MIN, int(self.batch_bytes * rest))
 
     def take(self, stream: Stream, taken: tuple[int, ...]) -> tuple[int | None, int | None]:
         """What became of the oldest packets of a stream: (taken up to, refused reason).

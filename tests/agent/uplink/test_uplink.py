@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -177,6 +178,21 @@ def test_a_live_event_goes_out_at_once_and_leaves_when_the_back_end_has_it(
         await device.outbox.record(Audit(action="a", by="test"))
         await until(lambda: ("critical", 1) in backend.events)
         await until(lambda: device.outbox.acked("critical") == 1)
+
+    play(tmp_path, broker, story)
+
+
+def test_a_small_message_does_not_wait_for_the_one_before(
+    tmp_path: Path, broker: Mosquitto
+) -> None:
+    async def story(device: Device, _backend: BackEnd) -> None:
+        await until(lambda: device.uplink.up_since, "connected")
+        assert device.uplink._link is not None
+        session = device.uplink._link._session
+        assert session is not None
+        connection = session._client.socket()
+        assert connection is not None
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     play(tmp_path, broker, story)
 

@@ -6,19 +6,47 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.contract.events import STREAMS
-from agent.uplink.window import BATCH_MAX, BATCH_MIN, PACKETS_MAX, PACKETS_MIN, Window
+from agent.uplink.window import (
+    BATCH_MAX,
+    BATCH_MIN,
+    BATCH_START,
+    PACKETS_MAX,
+    PACKETS_MIN,
+    PACKETS_START,
+    Window,
+)
 
 OK = (0,)
 
 
-def test_the_window_grows_while_pubacks_are_quick_and_halves_when_they_are_late() -> None:
+def batches(window: Window, now: float, *took: float) -> float:
+    """Batches that go one after the other, each with what its PUBACK takes; the time afterwards."""
+    for seconds in took:
+        window.acked(window.sent("telemetry", 1, now, batch=True), 0, now + seconds)
+        now += seconds
+    return now
+
+
+def test_the_window_grows_while_pubacks_are_in_time_and_shrinks_when_they_are_late() -> None:
     window = Window(receive_maximum=100)
-    for _ in range(40):
-        window.acked(window.sent("telemetry", 1, t=0.0, batch=True), 0, t=0.1)
+    now = batches(window, 0.0, *[0.1] * 40)
     assert (window.batch_bytes, window.packets) == (BATCH_MAX, PACKETS_MAX)
-    for _ in range(9):
-        window.acked(window.sent("telemetry", 1, t=0.0, batch=True), 0, t=1.0)
+    batches(window, now, *[1.0] * 9)
     assert (window.batch_bytes, window.packets) == (BATCH_MIN, PACKETS_MIN)
+
+
+def test_a_slow_link_that_jitters_gets_fewer_batches_but_no_smaller_ones() -> None:
+    window = Window(20)
+    batches(window, 0.0, *[0.08, 0.15, 0.12, 0.15] * 10)
+    assert (window.batch_bytes, window.packets) == (BATCH_START, PACKETS_MIN)
+
+
+def test_it_adapts_once_a_round_trip() -> None:
+    window = Window(20)
+    tokens = [window.sent("telemetry", n, 0.0, batch=True) for n in range(4)]
+    for n, token in enumerate(tokens):
+        window.acked(token, 0, 0.1 + n * 0.03)
+    assert window.packets == PACKETS_START + 1  # the later ones were sent before that
 
 
 def test_a_fast_link_that_jitters_keeps_its_window() -> None:
