@@ -373,7 +373,8 @@ class _Session:
         if sock is None:
             raise OSError("the connection was closed at once")
         # Else a small message waits up to 40 ms for TCP's acknowledgement of the one before.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(sock, socket.socket):  # paho's type allows for websockets, which we never use
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._fd = sock.fileno()
         self._loop.add_reader(self._fd, self._readable)
         self._flush()
