@@ -20,6 +20,7 @@ from typing import Any
 
 HOUSE = Path(__file__).resolve().parents[1]
 DEVICE = "rd-007"
+LONG_BYTES = 200
 SILENCE_S = 120.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -40,8 +41,8 @@ def wait_port(port: int, deadline_s: float = 10.0) -> None:
     raise TimeoutError(f"nobody listens on {port}")
 
 
-def positions(count: int, *, fill_to: int = 0) -> Iterator[dict[str, Any]]:
-    """Bodies of a ride, one fix in about 10 s; random hex fills them up to so many bytes."""
+def positions(count: int, *, long: bool = False) -> Iterator[dict[str, Any]]:
+    """Bodies of a ride, one fix in about 10 s; `long`: with more readings, 200 bytes each."""
     rng = random.Random(1)
     lat, lon, t = 31.2304, 121.4737, 1_795_000_000_000
     for _ in range(count):
@@ -59,9 +60,13 @@ def positions(count: int, *, fill_to: int = 0) -> Iterator[dict[str, Any]]:
             "profile": "seed",
             "datum": "wgs84",
         }
-        if fill_to:
-            room = fill_to - len(compact(body)) - len(',"note":""')
-            body["note"] = rng.randbytes(max(0, room)).hex()[: max(0, room)]
+        if long:
+            body["sats"] = rng.randrange(4, 16)
+            body["alt"] = round(rng.uniform(2, 40), 1)
+            body["hdop"] = round(rng.uniform(0.6, 3), 2)
+            body["trip"] = ""
+            room = LONG_BYTES - len(compact(body))
+            body["trip"] = str(rng.randrange(10**8, 10**9)).rjust(room, "0")[:room]
         yield body
 
 

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench import peers, sink
 from bench.common import (
+    LONG_BYTES,
     Broker,
     Child,
     compact,
@@ -32,8 +33,6 @@ from bench.common import (
     rounds,
     table,
 )
-
-SIZE = 200
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,9 @@ class Bench:
     def __init__(self, folder: Path, records: int) -> None:
         self.folder = folder
         self.records = records
-        self.bodies = list(positions(records, fill_to=SIZE))
+        self.bodies = list(positions(records, long=True))
         self.filled = folder / "filled.db"
-        Child(python("ours.py", "fill", self.filled, records, SIZE)).process.wait()
+        Child(python("ours.py", "fill", self.filled, records, "long")).process.wait()
         self.number = 0
 
     def place(self) -> Path:
@@ -94,7 +93,7 @@ class Bench:
 
     def thingsboard(self, pack: int) -> Drained:
         place = self.place()
-        broker = Broker(place)
+        broker = peers.cloud(place)
         end = far_end(broker.port, self.records)
         sender = peers.thingsboard(place, broker.port, self.bodies, pack=pack, opaque=True)
         rate, cpu, size, _ = watch(end, sender)
@@ -120,7 +119,7 @@ class Bench:
         count = min(self.records, 65_535) if how == "queue" else self.records
         broker = Broker(place)
         end = far_end(broker.port, count)
-        command = [peers.install(), peers.__file__, "paho", broker.port, count, SIZE, how]
+        command = [peers.install(), peers.__file__, "paho", broker.port, count, "long", how]
         sender = Child([str(part) for part in command])
         sender.hear()
         rate, cpu, size, _ = watch(end, sender)
@@ -195,7 +194,7 @@ def show(records: int, found: dict[str, list[Drained]]) -> None:
             )
         )
     head = ("sender", "records/s", "peak RSS MB", "CPU s", "payload MB", "confirmed after s")
-    table(f"Draining {records:,} records of {SIZE} bytes", head, rows)
+    table(f"Draining {records:,} records of {LONG_BYTES} bytes", head, rows)
     rows = []
     for ours in ("ours-backend", "ours-broker"):
         for peer in ("thingsboard", "thingsboard-10k", "bridge", "paho-queue", "paho-window"):

@@ -109,7 +109,7 @@ def main() -> None:
     peers.install()
     with tempfile.TemporaryDirectory(dir=peers.VENV.parent) as name:
         folder = Path(name)
-        brokers = [Broker(folder / "a"), Broker(folder / "b")]
+        brokers = [Broker(folder / "a"), peers.cloud(folder / "b")]
         cloud = Child(python("sink.py", brokers[1].port, 9))
         cloud.hear()
         children = {

@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,15 +48,15 @@ class Bench:
         self.records = records
         self.bodies = list(positions(records))
         self.filled = folder / "filled.db"
-        Child(python("ours.py", "fill", self.filled, records, 0)).process.wait()
+        Child(python("ours.py", "fill", self.filled, records)).process.wait()
         self.number = 0
 
-    def stage(self) -> tuple[Path, int, list[Child]]:
+    def stage(self, make: Callable[[Path], Broker] = Broker) -> tuple[Path, int, list[Child]]:
         """A broker, its far end, and the link: the port to connect to."""
         self.number += 1
         place = self.folder / str(self.number)
         place.mkdir()
-        broker = Broker(place)
+        broker = make(place)
         end = Child(python("sink.py", broker.port, self.records))
         end.hear()
         relay = Child(python("relay.py", broker.port))
@@ -85,12 +86,12 @@ class Bench:
         return self.over(result, sender, *stage)
 
     def thingsboard(self) -> Crossed:
-        place, port, stage = self.stage()
+        place, port, stage = self.stage(peers.cloud)
         return self.watch(peers.thingsboard(place, port, self.bodies), stage)
 
     def paho(self) -> Crossed:
         _, port, stage = self.stage()
-        command = [peers.install(), peers.__file__, "paho", port, self.records, 0, "window"]
+        command = [peers.install(), peers.__file__, "paho", port, self.records, "short", "window"]
         return self.watch(Child(command), stage)
 
     def watch(self, sender: Child, stage: list[Child]) -> Crossed:

@@ -1,6 +1,6 @@
 """Our outbox and uplink in a process of their own, without the rooms that fill them.
 
-    python bench/ours.py fill  DB RECORDS FILL_TO        store a backlog while offline
+    python bench/ours.py fill  DB RECORDS [long]         store a backlog while offline
     python bench/ours.py drain DB PORT CONFIRM           send it; `urgent` on stdin in between
 
 Says JSON lines: `started`, `urgent` with the seconds from before record() to its confirmation,
@@ -34,10 +34,13 @@ from agent.uplink.service import Uplink
 from bench.common import DEVICE, positions
 
 
-class Noted(Position, frozen=True, kw_only=True):
-    """A position filled up to a given size."""
+class Long(Position, frozen=True, kw_only=True):
+    """A position with more readings."""
 
-    note: str
+    sats: int
+    alt: float
+    hdop: float
+    trip: str
 
 
 def say(**line: object) -> None:
@@ -101,11 +104,11 @@ class Device:
         ]
 
 
-async def fill(path: Path, records: int, fill_to: int) -> None:
+async def fill(path: Path, records: int, long: bool) -> None:
     device = Device(path)
     await device.open()
-    type_: type[Body] = Noted if fill_to else Position
-    for number, body in enumerate(positions(records, fill_to=fill_to)):
+    type_: type[Body] = Long if long else Position
+    for number, body in enumerate(positions(records, long=long)):
         await device.outbox.record(msgspec.convert(body, type_))
         if number % 5000 == 0:
             await device.outbox.flush()
@@ -145,7 +148,7 @@ async def _tell_when_empty(device: Device, begun: float) -> None:
 def main() -> None:
     what, path, *rest = sys.argv[1:]
     if what == "fill":
-        asyncio.run(fill(Path(path), int(rest[0]), int(rest[1])))
+        asyncio.run(fill(Path(path), int(rest[0]), "long" in rest))
     else:
         asyncio.run(drain(Path(path), int(rest[0]), rest[1]))
 

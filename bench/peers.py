@@ -3,9 +3,9 @@
 ThingsBoard Gateway: SQLite storage prefilled with the same records (its storage thread starts
 only after the first cloud connection, so it cannot be fed offline), its code's packs of 1000
 records (the shipped file, made for the memory storage, says 10), statistics and remote
-configuration off, no rate limits from the faked cloud (bench/sink.py).
+configuration off, no rate limits from the faked cloud (`cloud` and bench/sink.py).
 
-    python bench/peers.py paho  PORT RECORDS FILL_TO queue|window      runs in the peers' venv
+    python bench/peers.py paho PORT RECORDS long|short queue|window    runs in the peers' venv
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.common import HOUSE, Child, compact, positions
+from bench.common import HOUSE, Broker, Child, compact, positions
 
 VENV = HOUSE / ".cache" / "peers"
 PACKAGES = ("thingsboard-gateway==3.8.5", "paho-mqtt==2.2.0", "setuptools")
@@ -29,6 +29,19 @@ CREATE TABLE messages (
     id INTEGER PRIMARY KEY AUTOINCREMENT, timestamp INTEGER NOT NULL, message TEXT NOT NULL);
 CREATE INDEX idx_timestamp ON messages (timestamp);
 """
+
+
+def cloud(folder: Path) -> Broker:
+    """A broker that plays ThingsBoard's with bench/sink.py: it does not send attributes back.
+
+    The gateway tells its configuration on the topic on which it is told a new one; on a plain
+    broker it hears itself, and opens its storage anew again and again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "acl").write_text(
+        "pattern write #\npattern read v1/gateway/telemetry\npattern read v1/devices/me/rpc/#\n"
+    )
+    return Broker(folder, lines=f"max_inflight_messages 0\nacl_file {folder}/acl")
 
 
 def install() -> Path:
@@ -99,7 +112,7 @@ def _telemetry(body: dict[str, Any], opaque: bool) -> str:
     ).decode()
 
 
-def paho(port: int, count: int, fill_to: int, how: str) -> None:
+def paho(port: int, count: int, size: str, how: str) -> None:
     """paho as a program would use it: one record a PUBLISH, QoS 1, its own thread.
 
     `queue`: everything is handed to its own queue before it connects. `window`: 20 in flight (its
@@ -116,7 +129,7 @@ def paho(port: int, count: int, fill_to: int, how: str) -> None:
 
     client = Client(CallbackAPIVersion.VERSION2, client_id="paho", protocol=MQTTv5)
     client.on_publish = on_publish
-    payloads = [compact(body) for body in positions(count, fill_to=fill_to)]
+    payloads = [compact(body) for body in positions(count, long=size == "long")]
     sent = 0
     if how == "queue":
         client.max_queued_messages_set(0)  # unlimited is 65,535 all the same
@@ -143,4 +156,4 @@ def say(**line: object) -> None:
 
 
 if __name__ == "__main__":
-    paho(int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
+    paho(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5])

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import queue
 import shutil
 import sqlite3
@@ -295,7 +296,8 @@ class Database:
         if not reserve.exists():
             try:
                 if shutil.disk_usage(self.path.parent).free > 2 * RESERVE_BYTES:
-                    reserve.write_bytes(b"\0" * RESERVE_BYTES)
+                    with reserve.open("wb") as file:
+                        os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
             except OSError:
                 reserve.unlink(missing_ok=True)
 
