@@ -136,11 +136,13 @@ class Uplink:
             except (LinkDown, ValueError) as error:
                 log.warning("a command's answer could not be sent: %s", error)
 
-    def publish_retained(self, topic: str, payload: bytes) -> None:
+    def publish_retained(
+        self, topic: str, payload: bytes, on_ack: Callable[[int], None] | None = None
+    ) -> None:
         """State that the newest replaces; without a link it is left out: birth sends it again."""
         if self._link is not None and self._link.up:
             with contextlib.suppress(LinkDown):
-                self._link.publish(topic, payload, retain=True)
+                self._link.publish(topic, payload, retain=True, on_ack=on_ack)
 
     async def drain(self) -> None:
         """At shutdown: send what is left for a few seconds, then say good-bye."""
@@ -228,7 +230,10 @@ class Uplink:
     async def _serve(self, window: Window) -> None:
         try:
             if self._announced is not window:
-                await self._announce("online")
+                sent = self.clock.monotonic()
+                await self._announce(
+                    "online", lambda _: window.round_trip(self.clock.monotonic() - sent)
+                )
                 for hook in self.born:
                     await hook()
                 self._announced = window
@@ -358,6 +363,8 @@ class Uplink:
                     self._rewind(stream, now)
             self._wake.set()
 
-    async def _announce(self, state: Literal["online", "offline"]) -> None:
+    async def _announce(
+        self, state: Literal["online", "offline"], on_ack: Callable[[int], None] | None = None
+    ) -> None:
         payload = encode(await self.presence(state))
-        self.publish_retained(topics.state(self.device), payload)
+        self.publish_retained(topics.state(self.device), payload, on_ack)

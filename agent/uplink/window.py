@@ -15,8 +15,8 @@ from agent.contract.events import Stream
 
 BATCH_MIN, BATCH_START, BATCH_MAX = 2 * 1024, 8 * 1024, 32 * 1024
 PACKETS_MIN, PACKETS_START, PACKETS_MAX = 2, 4, 16
-CALM = 1.2  # an urgent message behind what is in flight then takes less than twice as long as alone
-LATE = 2.0  # no jitter any more: the batches themselves are too much for the link
+CALM = 1.5  # an urgent message behind what is in flight then takes about twice as long as alone
+LATE = 2.5  # no jitter any more: the batches themselves are too much for the link
 QUICK_S = 0.05  # a PUBACK within this makes nothing late, however quick others were
 LIVE_PACKETS = 16  # single messages are small; they are limited only by this and the broker
 NOT_FOUND = 0x10  # PUBACK: no matching subscribers
@@ -57,6 +57,10 @@ class Window:
         self._sent[self._next] = _Sent(stream, last, t, batch)
         return self._next
 
+    def round_trip(self, took: float) -> None:
+        """Seconds that a small message took to its PUBACK: what the link can do."""
+        self._fastest = took if self._fastest is None else min(self._fastest, took)
+
     def acked(self, token: int, reason: int, t: float) -> None:
         """Its PUBACK came; adapts to how long that took."""
         sent = self._sent[token]
@@ -64,9 +68,10 @@ class Window:
         if sent.stale:
             del self._sent[token]
         took = t - sent.t
-        self._fastest = took if self._fastest is None else min(self._fastest, took)
+        self.round_trip(took)
         if not sent.batch:
             return
+        assert self._fastest is not None
         self.quick = took <= QUICK_S
         if sent.t >= self._changed:
             self._changed = t
@@ -75,7 +80,7 @@ class Window:
     def _adapt(self, took: float, fastest: float) -> None:
         calm = max(CALM * fastest, QUICK_S)
         if took <= calm:
-            if self.quick or self.packets == PACKETS_MAX:
+            if self.quick or self.packets == PACKETS_MAX or self.batch_bytes < BATCH_START:
                 self.batch_bytes = min(BATCH_MAX, self.batch_bytes + BATCH_MIN)
             self.packets = min(PACKETS_MAX, self.packets + 1)
             return

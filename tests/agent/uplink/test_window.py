@@ -37,8 +37,24 @@ def test_the_window_grows_while_pubacks_are_in_time_and_shrinks_when_they_are_la
 
 def test_a_slow_link_that_jitters_gets_fewer_batches_but_no_smaller_ones() -> None:
     window = Window(20)
-    batches(window, 0.0, *[0.08, 0.15, 0.12, 0.15] * 10)
+    batches(window, 0.0, *[0.08, 0.15, 0.15, 0.15] * 10)
     assert (window.batch_bytes, window.packets) == (BATCH_START, PACKETS_MIN)
+
+
+def test_a_small_message_says_what_the_link_can_do() -> None:
+    narrow, wide = Window(20), Window(20)
+    narrow.round_trip(0.08)
+    for window in (narrow, wide):
+        batches(window, 0.0, *[0.15] * 3)
+    assert narrow.packets < PACKETS_START < wide.packets
+
+
+def test_a_link_that_stalled_gets_its_batches_back() -> None:
+    window = Window(20)
+    now = batches(window, 0.0, 0.08, *[2.0] * 5)
+    assert (window.batch_bytes, window.packets) == (BATCH_MIN, PACKETS_MIN)
+    batches(window, now, *[0.09] * 4)
+    assert window.batch_bytes == BATCH_START
 
 
 def test_it_adapts_once_a_round_trip() -> None:
