@@ -13,7 +13,7 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.store.database import StoreError
-from drivers.base import DriverError, Panel, Press
+from drivers.base import Panel, Press
 
 OpenPanel = Callable[[], AbstractAsyncContextManager[Panel]]
 
@@ -45,18 +45,11 @@ class PanelService:
         self._sos_hold_s = sos_hold_s
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        failed: list[Exception] = []
-        async with self._open_panel() as panel:
+        async with self._open_panel() as panel, asyncio.TaskGroup() as group:
             heartbeat.well()
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._read(panel))
-                    group.create_task(self._show(panel))
-                    await heartbeat.idle(asyncio.get_running_loop().create_future())
-            except* DriverError as errors:
-                failed = list(errors.exceptions)
-        if failed:
-            raise failed[0]
+            group.create_task(self._read(panel))
+            group.create_task(self._show(panel))
+            await heartbeat.idle(asyncio.get_running_loop().create_future())
 
     async def _read(self, panel: Panel) -> None:
         async for press in panel.presses():

@@ -85,17 +85,20 @@ class Supervisor:
         heart = self._hearts[service.name] = Heartbeat(service.name, self._clock, self._health)
         while True:
             started = self._clock.monotonic()
+            failure = ""
             try:
                 await service.run(heart)
-            except DriverError as error:
-                if self._clock.monotonic() - started >= STEADY_S:
-                    backoff = BACKOFF_MIN_S
-                self._health.set(f"service.{service.name}", str(error))
-                await heart.idle(self._clock.sleep(backoff))
-                backoff = min(backoff * 2, BACKOFF_MAX_S)
-            else:
+            except* DriverError as errors:  # of the service itself, or of a task group within it
+                failure = _first(errors)
+            # Waiting belongs here: inside `except*` it would hold up a bug raised beside the fault.
+            if not failure:
                 log.info("%s has nothing more to do", service.name)
                 await heart.idle(asyncio.get_running_loop().create_future())
+            if self._clock.monotonic() - started >= STEADY_S:
+                backoff = BACKOFF_MIN_S
+            self._health.set(f"service.{service.name}", failure)
+            await heart.idle(self._clock.sleep(backoff))
+            backoff = min(backoff * 2, BACKOFF_MAX_S)
 
     async def _watch(self) -> None:
         while True:
@@ -109,3 +112,11 @@ class Supervisor:
                     self._health.clear(f"stuck.{name}")
             if not stuck:
                 self._feed()
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> str:
+    """The text of the first error, however deep it lies."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or repr(error)

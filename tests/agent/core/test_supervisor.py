@@ -41,6 +41,44 @@ def test_a_device_that_fails_is_opened_again_with_doubling_pauses() -> None:
     asyncio.run(story())
 
 
+def test_a_device_that_fails_in_a_task_of_its_service_is_opened_again_too() -> None:
+    async def story() -> None:
+        clock = ManualClock()
+        health = Health(clock)
+        tries: list[float] = []
+
+        async def task() -> None:
+            raise DriverError("disk full; free some space")
+
+        async def fails(_heartbeat: Heartbeat) -> None:
+            tries.append(clock.monotonic() - 1000)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(task())
+
+        running = asyncio.ensure_future(Supervisor(clock, health).run([Act(fails)]))
+        await clock.advance(2)
+        assert tries == [0, 0.5, 1.5]
+        assert [c.text for c in health.conditions()] == ["disk full; free some space"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def test_a_bug_beside_a_device_that_fails_still_ends_the_process() -> None:
+    async def story() -> None:
+        clock = ManualClock()
+
+        async def both(_heartbeat: Heartbeat) -> None:
+            raise ExceptionGroup("both", [DriverError("gone"), KeyError("bug")])
+
+        with pytest.raises(ExceptionGroup) as caught:
+            await Supervisor(clock, Health(clock)).run([Act(both)])
+        assert caught.group_contains(KeyError)
+
+    asyncio.run(story())
+
+
 def test_the_condition_ends_when_the_device_works_again() -> None:
     async def story() -> None:
         clock = ManualClock()
