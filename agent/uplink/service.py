@@ -113,15 +113,19 @@ class Uplink:
         self._link = self.open_link(self._on_message, self._on_up, self._on_down)
         self.outbox.committed = self._on_committed
         self.outbox.moved = self._on_moved
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._link.run())
-            group.create_task(self._tick())
-            group.create_task(self._read())
-            while True:
-                await heartbeat.idle(self._wake.wait())
-                self._wake.clear()
-                if self._window is not None:
-                    await self._serve(self._window)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._link.run())
+                group.create_task(self._tick())
+                group.create_task(self._read())
+                while True:
+                    await heartbeat.idle(self._wake.wait())
+                    self._wake.clear()
+                    if self._window is not None:
+                        await self._serve(self._window)
+                        heartbeat.well()
+        finally:
+            self._window = self.up_since = None  # the link ended with its task
 
     async def will(self) -> Will:
         """What the broker says when this device falls silent."""

@@ -21,10 +21,10 @@ from agent.contract.presence import Presence
 from agent.contract.wire import decode_batch, encode
 from agent.core.clock import SystemClock
 from agent.core.health import Health
-from agent.core.supervisor import Heartbeat
-from agent.store.database import Database
+from agent.core.supervisor import Heartbeat, Supervisor
+from agent.store.database import Database, StoreError
 from agent.store.inbox import Inbox, Incoming, Route
-from agent.store.outbox import Outbox
+from agent.store.outbox import Outbox, Row
 from agent.uplink import service
 from agent.uplink.link import SHORT_MAX, Link, LinkSettings, Message
 from agent.uplink.service import Uplink
@@ -339,3 +339,29 @@ def test_two_devices_with_one_id_yield_to_each_other_and_say_so(
             await other.close()
 
     play(tmp_path, broker, story)
+
+
+def test_a_disk_that_fails_while_the_backlog_is_read_only_delays_it(
+    tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(device: Device, backend: BackEnd) -> None:
+        fetch, failures = device.outbox.fetch, [StoreError("cannot be read")]
+
+        async def failing(*args: Any, **more: Any) -> list[Row]:
+            if failures:
+                raise failures.pop()
+            return await fetch(*args, **more)
+
+        monkeypatch.setattr(device.outbox, "fetch", failing)
+        for n in range(50):
+            await device.outbox.record(position(n))
+        supervisor = Supervisor(device.clock, device.health)
+        running = asyncio.ensure_future(supervisor.run([device.uplink]))
+        await until(lambda: device.outbox.acked("telemetry") == 50)
+        assert failures == []
+        assert backend.arrived["telemetry"] == list(range(1, 51))
+        await until(lambda: not list(device.health.conditions()), "the condition ends")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    play(tmp_path, broker, story, online=False)
