@@ -111,12 +111,16 @@ class BackEnd:
         body = wire.decode(bytes(event.body), BODIES[kind], max_bytes=MAX_BYTES)
         device = address.device
         book = self.ledger.book(device, event.epoch, event.stream)
+        if isinstance(body, Gap):
+            # Its number may be that of an event which has arrived: what it explains counts anyway.
+            book.explain(body.first, event.seq - 1)
+            if book.has(event.seq):
+                book.raw += 1
+                return
         if not book.take(event.seq, zlib.crc32(bytes(event.body))):
             return
         late_s = max(0.0, (now_ms - event.t) / 1000)
-        if isinstance(body, Gap):
-            book.explain(body.first, min(body.last, event.seq))
-        elif isinstance(body, Position):
+        if isinstance(body, Position):
             belief = self.beliefs.setdefault(device, Belief())
             belief.hear(body, late=late_s > LATE_S)
         elif isinstance(body, OrderEvent) and body.action == "reconcile":

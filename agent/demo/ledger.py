@@ -53,6 +53,10 @@ class StreamBook:
         self._account(seq)
         return True
 
+    def has(self, seq: int) -> bool:
+        """Whether the event itself is stored."""
+        return seq in self._stored
+
     def explain(self, first: int, last: int) -> None:
         """A gap event says why `first .. last` never arrive; what did arrive stays counted."""
         # An agent that starts anew speaks of the whole block; what it spoke of before was events.
