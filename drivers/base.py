@@ -90,6 +90,18 @@ class BeaconScanner(Protocol):
         ...
 
 
+class BeaconSender(Protocol):
+    """The device's own beacon."""
+
+    async def send(self, identifier: bytes) -> None:
+        """Send this Eddystone-EID (8 bytes) from now on, instead of the one before."""
+        ...
+
+    async def broken(self) -> None:
+        """Waits; raises DriverError when the radio is gone."""
+        ...
+
+
 # --- printers -------------------------------------------------------------------------------------
 
 

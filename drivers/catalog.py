@@ -19,6 +19,9 @@ CATALOG: dict[str, dict[str, str]] = {
         "replay": "drivers.beacons.replay",
         "simulated": "drivers.beacons.simulated",
     },
+    "advertiser": {
+        "bluez": "drivers.beacons.advertiser",
+    },
     "printer": {
         "tcp": "drivers.printer.network",
         "usb": "drivers.printer.usb",
