@@ -6,7 +6,7 @@ r"""NMEA 0183: bytes -> sentences -> one `Fix` an epoch. No I/O, no clock.
      talker, sentence                                    mode, status (NMEA 4.1)    $ and *
 
     RMC time status lat NS lon EW knots course date ...
-    GGA time lat NS lon EW quality satellites hdop ...    quality 0 none, 1.. fix, 7 manual
+    GGA time lat NS lon EW quality satellites hdop ...    0 none, 1.. fix, 7 manual, 8 simulated
     GNS time lat NS lon EW modes satellites hdop ...      a letter a system, N none
     GLL lat NS lon EW time status ...
     GSA auto mode sv*12 pdop hdop vdop [system]           mode 1 none, 2 2D, 3 3D
@@ -32,11 +32,15 @@ from drivers.base import Fix
 MAX_LINE = 256  # 82 by the standard; proprietary sentences of real receivers reach 180
 KNOT_MS = 1852 / 3600
 DAY_S = 86400
-STICKY_S = 2.5  # how long GSA and VTG, which carry no time, speak for later epochs
+STICKY_S = 2.5  # how long GSA, which carries no time, speaks for later epochs
+BURST_S = 0.15  # a VTG so soon after a position belongs to it, a later one to the next
+UNSTEADY = 12  # epochs that are waited out once their last sentence has changed; over 1 in 10
+KINDS_MAX = 32  # types of sentences that are told apart
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 _NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{0,12})?|-?\.[0-9]{1,12}")
 _ANGLE = re.compile(r"([0-9]{1,3})([0-9]{2}(?:\.[0-9]{0,12})?)")
+_KIND = re.compile(r"[A-Z]{3}")
 _TIME = re.compile(r"([0-9]{2})([0-9]{2})([0-9]{2}(?:\.[0-9]{0,6})?)")
 
 
@@ -71,6 +75,13 @@ class _Sticky:
     t: float = float("-inf")
     mode: int | None = None
     hdop: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Motion:
+    """What a VTG said; it speaks for one epoch."""
+
+    t: float = float("-inf")
     speed: float | None = None
     course: float | None = None
 
@@ -78,18 +89,22 @@ class _Sticky:
 class Assembler:
     """Feed it bytes as they come; it gives each epoch as soon as its last sentence is in.
 
-    Which sentence is the last one is learned from the epoch before. `sentences` counts those with
-    a good checksum, `rejected` counts lines thrown away by cause.
+    Which sentence is the last one is learned from the epoch before; while it changes (a receiver
+    that says RMC with every tenth GGA only), each epoch is waited out until the next one begins or
+    the receiver pauses. `sentences` counts those with a good checksum, `kinds` the same by their
+    type, `rejected` counts lines thrown away by cause.
     """
 
     def __init__(self) -> None:
         self.rejected: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
         self.sentences = 0
         self._tail = b""
         self._epoch: _Epoch | None = None
         self._closing = ""
+        self._unsteady = 0  # epochs still to be waited out
         self._gsa = _Sticky()
-        self._vtg = _Sticky()
+        self._vtg = _Motion()  # not yet of any epoch
         self._dated: tuple[int, float] | None = None  # day, second of that day
 
     def feed(self, data: bytes, t: float) -> Iterator[Fix]:
@@ -117,6 +132,7 @@ class Assembler:
             return
         self.sentences += 1
         kind = fields[0][2:]
+        self._tally(fields[0])
         said = _SENTENCES.get(kind)
         if said is None or fields[0][:1] == "P":
             return
@@ -162,19 +178,37 @@ class Assembler:
         said(epoch, fields)
         if kind != "GLL" or not epoch.kinds:
             epoch.kinds.append(kind)
-        if kind == self._closing:
+        if kind == self._closing and not self._unsteady:
             yield from self.flush()
 
+    def _tally(self, name: str) -> None:
+        """Of a proprietary sentence, and of any beyond KINDS_MAX, only that it came."""
+        kind = name[2:] if name[:1] != "P" and _KIND.fullmatch(name[2:]) else "other"
+        self.kinds[kind if kind in self.kinds or len(self.kinds) < KINDS_MAX else "other"] += 1
+
     def _learn(self) -> None:
-        if self._epoch is not None and self._epoch.kinds:
-            self._closing = self._epoch.kinds[-1]
+        if self._epoch is None or not self._epoch.kinds:
+            return
+        last = self._epoch.kinds[-1]
+        changed = self._closing not in ("", last)
+        self._unsteady = UNSTEADY if changed else max(0, self._unsteady - 1)
+        self._closing = last
 
     def _untimed(self, kind: str, fields: list[str], t: float) -> None:
         if kind == "VTG":
-            self._vtg = _Sticky(t, speed=_knots(fields[5]), course=_course(fields[1]))
+            self._motion(_Motion(t, _knots(fields[5]), _course(fields[1])))
             return
         if fields[2] in ("2", "3"):  # a system without satellites in use may say 1
             self._gsa = _Sticky(t, mode=int(fields[2]), hdop=_dop(fields[16]))
+
+    def _motion(self, said: _Motion) -> None:
+        """Of the epoch under way, where an RMC knows better, or of the next one."""
+        epoch = self._epoch
+        if epoch is None or said.t - epoch.t > BURST_S:
+            self._vtg = said
+        elif "RMC" not in epoch.kinds:
+            epoch.kinds.append("VTG")  # too late for an epoch that was given: the next ones wait
+            epoch.speed, epoch.course = said.speed, said.course
 
     def _zda(self, fields: list[str]) -> None:
         second = _second(fields[1])
@@ -184,11 +218,12 @@ class Assembler:
     def _emit(self, epoch: _Epoch) -> Fix:
         epoch.emitted = True
         gsa = self._gsa if epoch.t - self._gsa.t <= STICKY_S else _Sticky()
-        vtg = self._vtg if epoch.t - self._vtg.t <= STICKY_S else _Sticky()
+        vtg, self._vtg = self._vtg, _Motion()
         utc = self._utc(epoch)
         if epoch.lat is None or not all(epoch.valid.values()):
             return Fix(epoch.t, 1, satellites=epoch.satellites, utc=utc)
-        doppler = epoch if "RMC" in epoch.kinds else vtg
+        told = "RMC" in epoch.kinds or "VTG" in epoch.kinds or epoch.t - vtg.t > STICKY_S
+        doppler = epoch if told else vtg
         return Fix(
             epoch.t,
             3 if gsa.mode == 3 else 2,
@@ -233,7 +268,7 @@ def _rmc(epoch: _Epoch, f: list[str]) -> None:
 
 def _gga(epoch: _Epoch, f: list[str]) -> None:
     quality = _number(f[6]) or 0.0
-    fixed = quality > 0 and quality != 7
+    fixed = quality > 0 and quality not in (7, 8)
     epoch.valid["GGA"] = fixed or epoch.valid.get("GGA", False)
     _solution(epoch, f, fixed=fixed)
 
