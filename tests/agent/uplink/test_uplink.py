@@ -26,7 +26,8 @@ from agent.store.database import Database, StoreError
 from agent.store.inbox import Inbox, Incoming, Route
 from agent.store.outbox import Outbox, Row
 from agent.uplink import service
-from agent.uplink.link import SHORT_MAX, Link, LinkSettings, Message
+from agent.uplink.attempts import SHORT_MAX
+from agent.uplink.link import Link, LinkSettings, Message
 from agent.uplink.service import Uplink
 from agent.uplink.window import BATCH_MIN, Window
 from tests.support import Mosquitto, until
@@ -191,7 +192,7 @@ def test_a_small_message_does_not_wait_for_the_one_before(
         session = device.uplink._link._session
         assert session is not None
         connection = session._client.socket()
-        assert connection is not None
+        assert isinstance(connection, socket.socket)
         assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
     play(tmp_path, broker, story)
@@ -334,7 +335,7 @@ def test_two_devices_with_one_id_yield_to_each_other_and_say_so(
         try:
             await until(lambda: said(device) and said(other), "both say it")
             assert device.uplink._link is not None
-            assert device.uplink._link._short >= SHORT_MAX
+            assert device.uplink._link._attempts.short >= SHORT_MAX
         finally:
             await other.close()
 
