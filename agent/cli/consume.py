@@ -47,6 +47,11 @@ def add(groups: common.Groups) -> None:
         metavar="SECONDS",
         help="so long the broker keeps messages for this instance when it is gone (MQTT)",
     )
+    added.add_argument(
+        "--datum",
+        choices=("wgs84", "gcj02", "bd09"),
+        help="store positions so, labelled; else as the devices send them",
+    )
     for file in ("ca", "cert", "key"):
         added.add_argument(f"--{file}", type=Path, metavar="PEM", help="for mqtts:// and amqps://")
     common.reading(added)
@@ -70,6 +75,7 @@ def _consume(arguments: argparse.Namespace) -> int:
         ca=arguments.ca,
         cert=arguments.cert,
         key=arguments.key,
+        datum=arguments.datum,
     )
     serve(options, _as_json if arguments.json else _as_text)
     return 0

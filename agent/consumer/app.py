@@ -15,6 +15,7 @@ from agent.consumer.source import Source
 from agent.consumer.store import Store
 from agent.core.clock import Clock, SystemClock
 from agent.layers import ConfigError
+from agent.positioning.datum import Datum
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Options:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    datum: Datum | None = None
 
 
 def serve(options: Options, report: Callable[[Status], None]) -> None:
@@ -40,7 +42,7 @@ async def _serve(options: Options, report: Callable[[Status], None]) -> None:
     instance = options.instance or f"{socket.gethostname()}-{os.getpid()}"
     store = open_store(options.to, f"{options.group}-{instance}")
     source = _source(options, clock, instance)
-    consumer = Consumer(store, source, clock, options.batch, report)
+    consumer = Consumer(store, source, clock, options.batch, report, options.datum)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, consumer.stop)

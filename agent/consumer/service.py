@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from agent.consumer import intake
 from agent.consumer.booking import Outcome
+from agent.consumer.charts import in_datum
 from agent.consumer.records import Record
 from agent.consumer.source import Incoming, Source
 from agent.consumer.store import Store, Unavailable
@@ -25,6 +26,7 @@ from agent.contract import topics, wire
 from agent.contract.commands import Ack
 from agent.contract.errors import Rejected
 from agent.core.clock import Clock
+from agent.positioning.datum import Datum
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -54,6 +56,7 @@ class Consumer:
     clock: Clock
     batch: int  # messages in one transaction, at most
     report: Callable[[Status], None]
+    datum: Datum | None = None  # of the positions in the store; none: as they come
     _waiting: deque[Incoming] = field(default_factory=deque)
     _full: bool = False
     _stopping: bool = False
@@ -107,7 +110,8 @@ class Consumer:
         while self._waiting and len(messages) < self.batch and len(records) < RECORDS:
             message = self._waiting.popleft()
             messages.append(message)
-            records += intake.read(message.topic, message.payload, message.content_type)
+            found = intake.read(message.topic, message.payload, message.content_type)
+            records += found if self.datum is None else [in_datum(r, self.datum) for r in found]
         outcome = await self._patiently(records)
         if outcome is None:
             return

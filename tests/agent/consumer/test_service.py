@@ -209,3 +209,24 @@ def test_a_bug_ends_it_and_is_not_hidden(tmp_path):
         assert raised.group_contains(KeyError)
 
     play(story)
+
+
+def test_positions_are_stored_in_the_datum_that_was_asked_for(database):
+    async def story():
+        place = '{"lat":31.2304,"lon":121.4737,"datum":"wgs84","profile":"seed"}'
+        source = Memory(("edge/v1/d/evt/position", event(1, body=place)))
+        store = open_store(database)
+        consumer = Consumer(store, source, SystemClock(), 10, lambda _: None, "gcj02")
+        running = asyncio.ensure_future(consumer.run())
+        await until(lambda: not source.kept)
+        consumer.stop()
+        await running
+        ((body,),) = rows(database, "SELECT body FROM event")
+        stored = json.loads(body) if isinstance(body, str) else body
+        assert stored == json.loads(place) | {
+            "lat": 31.2284577,
+            "lon": 121.4782231,
+            "datum": "gcj02",
+        }
+
+    play(story)
