@@ -20,12 +20,13 @@ from agent.contract.commands import Ack
 from agent.contract.errors import Rejected
 from agent.contract.events import STREAMS, Stream
 from agent.contract.presence import Presence
-from agent.contract.wire import decode, encode, encode_batch
+from agent.contract.wire import decode, encode, encode_batch, encode_lines
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.store.inbox import Inbox, Incoming
 from agent.store.outbox import Outbox, Row
+from agent.store.packing import Pack
 from agent.uplink.link import Connected, Link, LinkDown, Message, Will
 from agent.uplink.window import NOT_FOUND, Window
 
@@ -55,32 +56,48 @@ class _Progress:
     paused_until: float = 0.0
     more: bool = True  # the store may have rows behind those that were read
     full: bool = False  # it has: the last read took as many as it was allowed to
-    ahead: deque[Row] = field(default_factory=deque)  # read and not sent yet
+    ahead: deque[Row | Pack] = field(default_factory=deque)  # read and not sent yet
     ahead_bytes: int = 0
 
-    def read(self, rows: list[Row], max_bytes: int) -> None:
-        size = sum(len(row.body) for row in rows)
+    def read(self, rows: Sequence[Row | Pack], *, full: bool) -> None:
         self.ahead.extend(rows)
-        self.ahead_bytes += size
-        self.full = size >= max_bytes
-        self.more = self.more or self.full
+        self.ahead_bytes += sum(row.size for row in rows)
+        self.full = full
+        self.more = self.more or full
 
     def ready(self, batch_bytes: int) -> bool:
         """Whether there is something to send; the end of a read waits for what follows it."""
-        return bool(self.ahead) and not (self.full and self.ahead_bytes < batch_bytes)
+        return self._packed() or (
+            bool(self.ahead) and not (self.full and self.ahead_bytes < batch_bytes)
+        )
 
     def backlog(self, batch_bytes: int) -> bool:
         """Whether what was read is to go in batches."""
         rows = len(self.ahead)
-        return rows >= BATCH_FROM or (self.ahead_bytes >= batch_bytes and rows > 1)
+        return (
+            self._packed() or rows >= BATCH_FROM or (self.ahead_bytes >= batch_bytes and rows > 1)
+        )
+
+    def _packed(self) -> bool:
+        return bool(self.ahead) and isinstance(self.ahead[0], Pack)
+
+    def take_pack(self) -> Pack | None:
+        """The next pack, where it is its turn."""
+        if not (self.ahead and isinstance(pack := self.ahead[0], Pack)):
+            return None
+        self.ahead.popleft()
+        self.ahead_bytes -= pack.size
+        self.cursor = pack.seq
+        return pack
 
     def take(self, max_bytes: int) -> list[Row]:
         """The next rows, at least one."""
         rows: list[Row] = []
         size = 0
-        while self.ahead and size < max_bytes:
-            rows.append(self.ahead.popleft())
-            size += len(rows[-1].body)
+        while self.ahead and size < max_bytes and isinstance(row := self.ahead[0], Row):
+            rows.append(row)
+            self.ahead.popleft()
+            size += row.size
         self.ahead_bytes -= size
         self.cursor = rows[-1].seq
         return rows
@@ -254,10 +271,17 @@ class Uplink:
                 progress = self._streams[choice]
                 progress.more = False
                 after = progress.ahead[-1].seq if progress.ahead else progress.cursor
-                most = READ_AHEAD * window.batch_bytes
-                rows = await self.outbox.fetch(choice, after, max_bytes=most)
+                size = window.batch_bytes
+                rows: Sequence[Row | Pack] = ()
+                if progress.full:
+                    rows = await self.outbox.pack(choice, after, max_bytes=size, count=READ_AHEAD)
+                    full = len(rows) == READ_AHEAD
+                    progress.more = True  # what is left is for `fetch`
+                else:
+                    rows = await self.outbox.fetch(choice, after, max_bytes=READ_AHEAD * size)
+                    full = sum(row.size for row in rows) >= READ_AHEAD * size
                 if self._streams[choice] is progress:  # it may have begun again meanwhile
-                    progress.read(rows, most)
+                    progress.read(rows, full=full)
                     self._wake.set()
 
     def _hungriest(self, window: Window) -> Stream | None:
@@ -286,12 +310,15 @@ class Uplink:
         return None
 
     def _send_batch(self, window: Window, stream: Stream, progress: _Progress) -> None:
-        rows = progress.take(window.batch_bytes)
-        events = [self.outbox.event(stream, row, batched=True) for row in rows]
+        if pack := progress.take_pack():
+            lines = pack.lines
+        else:
+            rows = progress.take(window.batch_bytes)
+            lines = encode_lines(self.outbox.event(stream, row, batched=True) for row in rows)
         level = QUICK_LEVEL if window.quick else LEVEL
-        payload, content_type = encode_batch(events, level=level)
+        payload, content_type = encode_batch(lines, level=level)
         topic = topics.batch(self.device, stream)
-        self._publish(window, stream, rows[-1].seq, topic, payload, content_type)
+        self._publish(window, stream, progress.cursor, topic, payload, content_type)
 
     def _send_singly(self, window: Window, stream: Stream, progress: _Progress) -> None:
         while progress.ahead and window.room(stream, batch=False):

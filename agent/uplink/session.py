@@ -90,6 +90,7 @@ class Session:
         self._writing = False
         self._paused = False
         self._in_callback = False
+        self._bug: Exception | None = None  # what a callback of the owner raised
         self.accepted = False  # by the broker
         self.progressed = False  # it took something of ours
         self._client = client = _Client(settings.client_id, sock)
@@ -238,8 +239,11 @@ class Session:
             self._in_callback = True
             try:
                 self._client.loop_read()
-            except Exception as error:  # noqa: BLE001 - not swallowed: serve() raises it
-                self._fail(error)
+            except Exception as error:  # noqa: BLE001 - paho raises anything at bytes that are none
+                if error is self._bug:
+                    self._fail(error)  # serve() raises it
+                else:
+                    self.end(Ended(f"{words.NO_MQTT} ({error})"))
                 return
             finally:
                 self._in_callback = False
@@ -359,19 +363,18 @@ class Session:
             self._client.ack(got.mid, got.qos)  # no topic of ours; nothing to keep
             return
         properties = got.properties
-        self._deliver(
-            Message(
-                topic=topic,
-                payload=bytes(got.payload),
-                qos=got.qos,
-                retain=got.retain,
-                content_type=getattr(properties, "ContentType", None),
-                response_topic=getattr(properties, "ResponseTopic", None),
-                correlation=getattr(properties, "CorrelationData", None),
-                _mid=got.mid,
-                _session=self,
-            )
+        message = Message(
+            topic=topic,
+            payload=bytes(got.payload),
+            qos=got.qos,
+            retain=got.retain,
+            content_type=getattr(properties, "ContentType", None),
+            response_topic=getattr(properties, "ResponseTopic", None),
+            correlation=getattr(properties, "CorrelationData", None),
+            _mid=got.mid,
+            _session=self,
         )
+        self._tell(lambda: self._deliver(message))
 
     def _on_publish(
         self,
@@ -384,7 +387,15 @@ class Session:
         self.progressed = self.progressed or not reason.is_failure
         on_ack = self._acks.pop(mid, None)
         if on_ack is not None:
-            on_ack(reason.value)
+            self._tell(lambda: on_ack(reason.value))
+
+    def _tell(self, owner: Callable[[], None]) -> None:
+        """Call the owner back; what it raises is a bug, and not the broker's."""
+        try:
+            owner()
+        except Exception as error:
+            self._bug = error
+            raise
 
     def _fail(self, error: Exception) -> None:
         self._detach()

@@ -39,7 +39,7 @@ _CAUSES = {
     _RATE: "too many devices connect at once",
 }
 WINDOW_PROPERTY = "reconnect_window_s"  # user property by which a broker spreads its devices
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9][A-Za-z0-9._-]{0,252})(:[0-9]{1,5})?")
 
 NO_MQTT = (
     "something answers that does not speak MQTT: a captive portal (a login page of this network),"
