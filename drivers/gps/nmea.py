@@ -9,6 +9,7 @@ r"""NMEA 0183: bytes -> sentences -> one `Fix` an epoch. No I/O, no clock.
     GGA time lat NS lon EW quality satellites hdop ...    0 none, 1.. fix, 7 manual, 8 simulated
     GNS time lat NS lon EW modes satellites hdop ...      a letter a system, N none
     GLL lat NS lon EW time status ...
+    GSV sentences number satellites-in-view ...           by talker, the same again by signal
     GSA auto mode sv*12 pdop hdop vdop [system]           mode 1 none, 2 2D, 3 3D
     GST time rms major minor angle lat lon alt            1 sigma, m
     VTG course T magnetic M knots N km/h K
@@ -35,6 +36,8 @@ DAY_S = 86400
 STICKY_S = 2.5  # how long GSA, which carries no time, speaks for later epochs
 BURST_S = 0.15  # a VTG so soon after a position belongs to it, a later one to the next
 UNSTEADY = 12  # epochs that are waited out once their last sentence has changed; over 1 in 10
+VIEW_S = 6.0  # receivers that say GSV seldom say it every five seconds
+TALKERS_MAX = 16
 KINDS_MAX = 32  # types of sentences that are told apart
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
@@ -106,6 +109,7 @@ class Assembler:
         self._gsa = _Sticky()
         self._vtg = _Motion()  # not yet of any epoch
         self._dated: tuple[int, float] | None = None  # day, second of that day
+        self._views: dict[str, tuple[float, int]] = {}  # by talker: when said, satellites
 
     def feed(self, data: bytes, t: float) -> Iterator[Fix]:
         """Fixes that `data`, received at monotonic second `t`, completes."""
@@ -120,6 +124,11 @@ class Assembler:
         if epoch is not None and epoch.valid and not epoch.emitted:
             yield self._emit(epoch)
 
+    def in_view(self, t: float) -> int | None:
+        """Satellites in view, used or not, as GSV has said lately; None where it has not."""
+        said = [number for at, number in self._views.values() if t - at <= VIEW_S]
+        return sum(said) if said else None
+
     def _line(self, line: bytes, t: float) -> Iterator[Fix]:
         start = line.rfind(b"$")
         if start < 0:
@@ -133,6 +142,8 @@ class Assembler:
         self.sentences += 1
         kind = fields[0][2:]
         self._tally(fields[0])
+        if kind == "GSV":
+            self._view(fields, t)
         said = _SENTENCES.get(kind)
         if said is None or fields[0][:1] == "P":
             return
@@ -180,6 +191,12 @@ class Assembler:
             epoch.kinds.append(kind)
         if kind == self._closing and not self._unsteady:
             yield from self.flush()
+
+    def _view(self, fields: list[str], t: float) -> None:
+        talker = fields[0][:2]
+        number = fields[3] if len(fields) > 3 else ""
+        if number.isdecimal() and (talker in self._views or len(self._views) < TALKERS_MAX):
+            self._views[talker] = (t, min(int(number[:3]), 99))
 
     def _tally(self, name: str) -> None:
         """Of a proprietary sentence, and of any beyond KINDS_MAX, only that it came."""

@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from agent.core.clock import SystemClock
 from drivers.base import DriverError, Fix
-from drivers.gps import serial
+from drivers.gps import serial, tuning
 from tests.drivers.gps.talker import START, Talker
 from tests.support import until
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A talker speaks five times a second and answers nothing."""
+    monkeypatch.setattr(tuning, "ANSWER_S", 0.1)
 
 
 @pytest.fixture
@@ -50,7 +57,7 @@ def test_the_baud_rate_is_found(talker: Talker) -> None:
 def test_a_receiver_that_talks_no_nmea_is_not_taken_for_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serial, "LISTEN_S", 0.3)
+    monkeypatch.setattr(tuning, "LISTEN_S", 0.3)
     binary = Talker(say=lambda _: b"\xb5\x62\x01\x07" * 20)
     with pytest.raises(DriverError, match="no NMEA at 115200, 38400"):
         asyncio.run(take(serial.Settings(device=binary.device), 1))
@@ -60,7 +67,7 @@ def test_a_receiver_that_talks_no_nmea_is_not_taken_for_one(
 def test_a_line_on_which_nothing_comes_is_said_to_be_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(serial, "LISTEN_S", 0.1)
+    monkeypatch.setattr(tuning, "LISTEN_S", 0.1)
     mute = Talker(say=lambda _: b"")
     with pytest.raises(DriverError, match="sends nothing"):
         asyncio.run(take(serial.Settings(device=mute.device), 1))
@@ -78,13 +85,24 @@ async def _after_the_first(talker: Talker, what: str) -> None:
 
 
 def test_silence_is_an_error_that_says_what_to_check(talker: Talker) -> None:
-    with pytest.raises(DriverError, match="nothing readable for 1 s; check its power"):
+    with pytest.raises(DriverError, match="has sent nothing for 1 s; check its power"):
         asyncio.run(_after_the_first(talker, "silence"))
 
 
 def test_unplugging_is_an_error_that_says_what_to_check(talker: Talker) -> None:
     with pytest.raises(DriverError, match="is it plugged in"):
         asyncio.run(_after_the_first(talker, "unplug"))
+
+
+def test_a_pattern_finds_the_one_device_that_fits_it(talker: Talker, tmp_path: Path) -> None:
+    pattern = f"{tmp_path}/usb-*GNSS*"
+    with pytest.raises(DriverError, match="no GPS receiver fits"):
+        asyncio.run(take(serial.Settings(device=pattern), 1))
+    (tmp_path / "usb-u-blox_GNSS-if00").symlink_to(talker.device)
+    assert asyncio.run(take(serial.Settings(device=pattern), 1))
+    (tmp_path / "usb-other_GNSS-if00").symlink_to(talker.device)
+    with pytest.raises(DriverError, match=r"2 devices fit .* name one of them"):
+        asyncio.run(take(serial.Settings(device=pattern), 1))
 
 
 def test_a_device_that_is_not_there_is_an_error() -> None:
