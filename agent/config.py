@@ -67,6 +67,12 @@ class Store(Section, frozen=True, kw_only=True):
         Meta(ge=1),
         says("beyond it the oldest telemetry, then state, gives way; orders, prints and SOS never"),
     ] = 200.0
+    keep_telemetry: Annotated[
+        Duration, says("positions, health, errors that waited longer are given up; a gap says so")
+    ] = "72h"
+    keep_state: Annotated[
+        Duration, says("the same for fences, arrivals and what staff set; orders never expire")
+    ] = "30d"
 
 
 class Uplink(Section, frozen=True, kw_only=True):
@@ -75,6 +81,19 @@ class Uplink(Section, frozen=True, kw_only=True):
     url: Annotated[
         str, Meta(pattern=r"^mqtts?://[^/\s]+$"), says("mqtt:// or mqtts://HOST[:PORT]; MQTT 5")
     ] = "mqtt://127.0.0.1:1883"
+    fallbacks: Annotated[
+        list[Annotated[str, Meta(pattern=r"^mqtts?://[^/\s]+$")]],
+        Meta(max_length=4),
+        says("other brokers, in this order, for the time in which `url` cannot be reached"),
+    ] = []
+    return_after: Annotated[
+        Duration, says("so often, from another broker, `url` is looked at, and returned to")
+    ] = "10m"
+    reconnect_window_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        says("when a broker ends the connection, come back at any time within so many seconds"),
+    ] = 0.0
     confirm: Annotated[
         Literal["backend", "broker"],
         says("who must have an event before it is forgotten here: `backend` waits for its `ack`"),
@@ -100,7 +119,9 @@ class PositionConfig(Section, frozen=True, kw_only=True):
 
     driver: Annotated[str, says("a driver of the kind gps")] = "gpsd"
     profile: Annotated[str, says("named defaults of the next three: `seed`, `economy`")] = "seed"
-    datum: Annotated[Literal["wgs84"], says("of the positions that are sent")] = "wgs84"
+    datum: Annotated[
+        Literal["wgs84", "gcj02"], says("of the positions that are sent; each says which it is")
+    ] = "wgs84"
     max_error_m: Annotated[
         Positive | None,
         says("metres by which the back end may be wrong; none: as the profile says"),
@@ -116,6 +137,26 @@ class PositionConfig(Section, frozen=True, kw_only=True):
     serial: OfDriver = {}
     replay: OfDriver = {}
     simulated: OfDriver = {}
+
+
+class Privacy(Section, frozen=True, kw_only=True):
+    """How much of a rider's whereabouts is collected; see docs/privacy.md."""
+
+    consent: Annotated[
+        Literal["required", "elsewhere"] | None,
+        says(
+            "`required`: no position before the rider's consent is recorded here; `elsewhere`: the"
+            " employer keeps it; none: required, but for a recording or a simulation"
+        ),
+    ] = None
+    notice: Annotated[Name, says("version of the text in force; a new one asks anew")] = "1"
+    duty: Annotated[
+        Literal["off", "idle", "delivering"],
+        says("of a rider who has not used the duty switch; an order makes idle delivering"),
+    ] = "delivering"
+    cell_m: Annotated[
+        float, Meta(ge=200, le=20_000), says("metres to which an idle rider's place is blurred")
+    ] = 1000.0
 
 
 class FenceConfig(Section, frozen=True, kw_only=True):
@@ -166,6 +207,10 @@ class PrinterConfig(Section, frozen=True, kw_only=True):
     exclusive: Annotated[
         bool, says("tcp: nobody else prints here, so stay connected and see faults at once")
     ] = False
+    evidence: Annotated[
+        Literal["barrier", "job_id", "counter"],
+        says("the best proof that it was seen to give; `printer test` finds out"),
+    ] = "barrier"
     beep: Annotated[int, Meta(ge=0, le=9), says("times its own buzzer sounds a ticket")] = 0
     font: Annotated[str | None, says("file asked first for characters that the printer lacks")] = (
         None
@@ -219,6 +264,7 @@ class Config(Section, frozen=True, kw_only=True):
     store: Store = Store()
     uplink: Uplink = Uplink()
     position: PositionConfig | None = None
+    privacy: Privacy = Privacy()
     fence: list[FenceConfig] = []
     beacons: Beacons | None = None
     printer: list[PrinterConfig] = []
@@ -284,6 +330,13 @@ def _across(config: Config) -> list[str]:
             problems.append(f"{where}: a printer cannot be its own backup")
         elif printer.backup is not None and printer.backup not in names:
             problems.append(f"{where}: no printer {printer.backup!r}{_hint(printer.backup, names)}")
+        if printer.evidence == "counter" and not (
+            printer.exclusive or not printer.uri.startswith("tcp:")
+        ):
+            problems.append(
+                f"printer.{printer.name}.evidence: another's ticket moves the counter too, so it "
+                "proves nothing unless exclusive = true"
+            )
     problems += [
         f"fence.{f}: two fences have this id" for f in _twice([f.id for f in config.fence])
     ]

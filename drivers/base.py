@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
@@ -59,8 +59,26 @@ class Fix:
     utc: float | None = None  # unix seconds by the receiver
 
 
+@dataclass(slots=True)
+class About:
+    """What a receiver shows beyond its fixes: for people who look, never for a decision.
+
+    None, or empty, where it is not known. Texts are printable.
+    """
+
+    where: str = ""  # device or address
+    model: str | None = None
+    baud: int | None = None
+    asked: tuple[str, ...] = ()  # what the receiver has agreed to, e.g. "no GSV"
+    in_view: int | None = None  # satellites, used or not
+    heard: Counter[str] = field(default_factory=Counter)  # sentences or reports, by type
+
+
 class GpsReceiver(Protocol):
     rejected: Counter[str]  # input thrown away, by cause
+
+    @property
+    def about(self) -> About: ...
 
     def fixes(self) -> AsyncIterator[Fix]:
         """One `Fix` an epoch; raises DriverError when the receiver is gone or silent."""
@@ -111,7 +129,7 @@ class Evidence(StrEnum):
     NONE = "none"  # bytes were accepted by the transport; no back channel
     BARRIER = "barrier"  # GS r answered behind the ticket: the buffer was processed
     JOB_ID = "job_id"  # Epson GS ( H: printing of this id is complete
-    COUNTER = "counter"  # Star ETB counter or cutter counter moved by one
+    COUNTER = "counter"  # the cutter's counter moved by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +181,14 @@ class Printer(Protocol):
 
     async def write(self, data: bytes) -> None:
         """All of it, or WriteError."""
+        ...
+
+    async def mark(self) -> str | None:
+        """What the printer's own counter shows before a job; None where none is to be trusted."""
+        ...
+
+    async def came_out(self, mark: str) -> bool | None:
+        """Whether the one job sent since `mark` was cut off; None when nobody can tell."""
         ...
 
     async def barrier(self) -> Evidence:
@@ -223,3 +249,4 @@ class Driver(Generic[S, P]):
     summary: str  # one sentence for the generated table of drivers
     settings: type[S]
     open: Callable[[S, Clock], AbstractAsyncContextManager[P]]
+    made_up: bool = False  # a recording or a simulation: what it says is nobody's doing now

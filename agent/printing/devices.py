@@ -20,6 +20,7 @@ def open_printer(config: PrinterConfig, clock: Clock) -> AbstractAsyncContextMan
         name=config.name,
         width_dots=DOTS[config.width_mm],
         watch=stays_open(config),
+        evidence=config.evidence,
     )
     return driver.open(settings, clock)
 

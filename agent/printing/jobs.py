@@ -10,6 +10,7 @@
       v  |               |  +-- in_doubt                broke off: paper may be out
     parked --------------+
 
+    in_doubt  `printed` after all where the printer's counter moved meanwhile
     held      the printer cannot print now; printed as soon as it can
     parked    a person decides: it waited too long, or was in doubt too often
 
@@ -48,9 +49,11 @@ Told = Literal[
 # `queued` or `in_doubt` behind an end: a person asked for it again. Behind itself: rerouted.
 TRANSITIONS: dict[State, frozenset[State]] = {
     "queued": frozenset({"queued", "sending", "held", "parked", "cancelled", "expired"}),
-    "held": frozenset({"sending", "queued", "in_doubt", "parked", "cancelled", "expired"}),
+    "held": frozenset(
+        {"sending", "queued", "in_doubt", "parked", "cancelled", "expired", "printed", "held"}
+    ),
     "sending": frozenset({"printed", "sent_unconfirmed", "in_doubt", "queued"}),
-    "in_doubt": frozenset({"in_doubt", "sending", "held", "parked", "cancelled"}),
+    "in_doubt": frozenset({"in_doubt", "sending", "held", "parked", "cancelled", "printed"}),
     "parked": frozenset({"queued", "in_doubt", "cancelled"}),
     "printed": frozenset({"in_doubt"}),
     "sent_unconfirmed": frozenset({"in_doubt"}),
@@ -83,6 +86,7 @@ class Job:
     changed: int
     ticket: Ticket
     reason: str | None = None
+    mark: str | None = None  # the printer's counter before the last attempt, until that is judged
 
     @property
     def on_paper(self) -> bool:

@@ -143,10 +143,25 @@ class PrinterService:
         if self._dirty:
             await heartbeat.idle(printer.resync())
             self._dirty = False
+        for job in await self._read(lambda tx: spool.marked(tx, self.config.name)):
+            await self._judge_doubt(printer, job, heartbeat)
         await _to_its_end(self._next(printer, heartbeat))
 
+    async def _judge_doubt(self, printer: Printer, job: Job, heartbeat: Heartbeat) -> None:
+        """A ticket that was cut off while nobody listened need not come out again.
+
+        One that was not cut may hang in the printer in part, so it stays in doubt.
+        """
+        assert job.mark is not None
+        if await heartbeat.idle(printer.came_out(job.mark)):
+            proof = {"evidence": Evidence.COUNTER.value, "doubts": job.doubts - 1, "mark": None}
+            await self._settle(job, "printed", "printed", reason=None, **proof)
+        else:
+            await self._settle(job, job.state, None, mark=None)
+
     async def _next(self, printer: Printer, heartbeat: Heartbeat) -> None:
-        job = await self._write(self._take)
+        mark = await heartbeat.idle(printer.mark())
+        job = await self._write(lambda tx: self._take(tx, mark))
         if job is not None:
             await self._print(printer, job, heartbeat)
 
@@ -188,7 +203,8 @@ class PrinterService:
             evidence = await self._proof(printer, heartbeat)
         except WriteError as error:
             if error.accepted == 0:
-                await self._settle(job, jobs.waiting(job.doubts), None, attempt=job.attempt - 1)
+                state = jobs.waiting(job.doubts)
+                await self._settle(job, state, None, attempt=job.attempt - 1, mark=None)
                 raise
             await self._doubt(job, str(error))
             raise
@@ -196,11 +212,24 @@ class PrinterService:
             await self._doubt(job, str(error))
             raise
         reason = f"drawn as boxes: {rendered.missing}" if rendered.missing else None
-        proof: dict[str, Any] = {"evidence": evidence.value, "reason": reason}
+        self._compare(evidence)
+        proof: dict[str, Any] = {"evidence": evidence.value, "reason": reason, "mark": None}
         if evidence is Evidence.NONE:
             await self._settle(job, "sent_unconfirmed", "sent_unconfirmed", **proof)
         else:
             await self._settle(job, "printed", "printed", **proof)
+
+    def _compare(self, evidence: Evidence) -> None:
+        """Proof that was promised and does not come is a wrong setting, or a printer that ages."""
+        weaker = evidence.value != self.config.evidence and evidence is not Evidence.NONE
+        if not weaker:
+            self._health.clear(f"{self.name}.evidence")
+            return
+        self._health.set(
+            f"{self.name}.evidence",
+            f"printer {self.config.name} gives no {self.config.evidence} as it is set to: tickets"
+            f" are believed by {evidence.value}. Try `edge-agent printer test {self.config.name}`",
+        )
 
     async def _proof(self, printer: Printer, heartbeat: Heartbeat) -> Evidence:
         """Evidence that the paper is out; waits through a fault that a person can mend."""
@@ -311,13 +340,14 @@ class PrinterService:
                 if held:
                     self._recorder.put(tx, jobs.event(held, "held", reason))
 
-    def _take(self, tx: sqlite3.Connection) -> Job | None:
+    def _take(self, tx: sqlite3.Connection, mark: str | None) -> Job | None:
         """The next job that is to be printed, now `sending`; others that are not, set aside."""
         for job in spool.waiting(tx, self.config.name):
             state, told, reason = self._verdict(job)
             if state == "sending":
+                attempt = job.attempt + 1
                 return spool.move(
-                    tx, job, "sending", self._now(), attempt=job.attempt + 1, evidence="none"
+                    tx, job, "sending", self._now(), attempt=attempt, evidence="none", mark=mark
                 )
             aside = spool.move(tx, job, state, self._now(), reason=reason)
             if aside:

@@ -49,6 +49,11 @@ def in_state(tx: sqlite3.Connection, printer: str, state: State) -> list[Job]:
     return _jobs(tx.execute(sql.IN_STATE, (printer, state)))
 
 
+def marked(tx: sqlite3.Connection, printer: str) -> list[Job]:
+    """Waiting jobs whose last attempt the printer's counter can tell of."""
+    return _jobs(tx.execute(sql.MARKED, (printer,)))
+
+
 def any_waiting(tx: sqlite3.Connection, printer: str) -> bool:
     return bool(tx.execute(sql.ANY_WAITING, (printer,)).fetchone()[0])
 
@@ -71,12 +76,14 @@ def counts(tx: sqlite3.Connection) -> dict[tuple[str, str], int]:
 def move(tx: sqlite3.Connection, job: Job, state: State, now_ms: int, **changes: Any) -> Job | None:
     """The job in its new state; None when somebody else has moved it meanwhile.
 
-    `changes` are other fields of Job: printer, attempt, doubts, evidence, reason.
+    `changes` are other fields of Job: printer, attempt, doubts, evidence, reason, mark.
     """
     check(job.state, state)
     new = replace(job, state=state, changed=now_ms, **changes)
+    if new.printer != job.printer:
+        new = replace(new, mark=None)  # it is the other printer's counter
     values = (new.printer, state, new.attempt, new.doubts, new.evidence, now_ms, new.reason)
-    done = tx.execute(sql.UPDATE, (*values, job.job_id, job.state)).rowcount
+    done = tx.execute(sql.UPDATE, (*values, new.mark, job.job_id, job.state)).rowcount
     return new if done else None
 
 

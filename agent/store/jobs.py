@@ -4,16 +4,16 @@ from __future__ import annotations
 
 COLUMNS = (
     "job_id, order_id, version, station, copy, printer, home, state, attempt, doubts, evidence,"
-    " priority, created, changed, ticket, reason"
+    " priority, created, changed, ticket, reason, mark"
 )
 SELECT = f"SELECT {COLUMNS} FROM jobs "  # noqa: S608 - constants only
 INSERT = (
     f"INSERT OR IGNORE INTO jobs ({COLUMNS}, kind)"  # noqa: S608 - constants only
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 UPDATE = (
     "UPDATE jobs SET printer = ?, state = ?, attempt = ?, doubts = ?, evidence = ?, changed = ?,"
-    " reason = ? WHERE job_id = ? AND state = ?"
+    " reason = ?, mark = ? WHERE job_id = ? AND state = ?"
 )
 BY_ID = SELECT + "WHERE job_id = ?"
 OF_ORDER = SELECT + "WHERE order_id = ? ORDER BY version, created, rowid"
@@ -21,6 +21,10 @@ RECENT = SELECT + "ORDER BY created DESC, rowid DESC LIMIT ?"
 WAITING = (
     SELECT + "WHERE printer = ? AND state IN ('queued', 'held', 'in_doubt')"
     " ORDER BY priority DESC, created, rowid LIMIT ?"
+)
+MARKED = (
+    SELECT + "WHERE printer = ? AND state IN ('held', 'in_doubt') AND mark IS NOT NULL"
+    " ORDER BY created, rowid"
 )
 IN_STATE = SELECT + "WHERE printer = ? AND state = ? ORDER BY created, rowid"
 ANY_WAITING = (

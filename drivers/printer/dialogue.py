@@ -11,6 +11,8 @@ from collections import Counter, deque
 from drivers.base import DriverError, Evidence, PrinterStatus, WriteError
 from drivers.printer import escpos
 from drivers.printer.status import (
+    Information,
+    JobDone,
     RealTime,
     ReplyParser,
     Transmitted,
@@ -18,7 +20,6 @@ from drivers.printer.status import (
 )
 from drivers.printer.transport import Settings, Transport
 
-ANSWER_S = 1.0  # for the answer to a real-time question; printers give it in milliseconds
 RESYNC_S = 9.0  # the bytes of RESYNC at 9600 baud, behind a print server that hides the line
 SLICE_S = 0.5
 FAULT_S = 1.0  # a fault that outlasts this is told
@@ -41,6 +42,10 @@ class Dialogue:
         self._mute: set[int] = set()  # n that this printer does not answer
         self._barriers = 0  # GS r without an answer yet
         self._printing_s = 0.0  # how long the last job may take to print
+        self._jobs = 0  # the number of the last job id asked for
+        self._job_waits = False  # for that id
+        self._told: Information | None = None
+        self._cuts: int | None = None  # before the job
 
     @property
     def rejected(self) -> Counter[str]:
@@ -54,7 +59,7 @@ class Dialogue:
         self.talks = self._ask([1], self._settings.probe_s)
         if not self.talks:
             return
-        self._ask([4], ANSWER_S)
+        self._ask([4], self._settings.answer_s)
         self._fresh = True
         if self._settings.watch:
             self._transport.write(escpos.ASB_ON)
@@ -68,18 +73,24 @@ class Dialogue:
             self._fresh = False
         else:
             self._answers.clear()
-            self._ask([1, 4], ANSWER_S)
+            self._ask([1, 4], self._settings.answer_s)
         if 1 not in self._answers:
             raise DriverError(
                 f"printer {self._settings.name} does not answer any more; switch it off and on"
             )
-        if self._answers[1] & 0x08 and self._ask([2], ANSWER_S) and self._answers[2] & 0x40:
-            self._ask([3], ANSWER_S)
+        if (
+            self._answers[1] & 0x08
+            and self._ask([2], self._settings.answer_s)
+            and self._answers[2] & 0x40
+        ):
+            self._ask([3], self._settings.answer_s)
         return real_time_status(self._answers)
 
     def resync(self) -> None:
         """Finish whatever picture a broken job left half sent, and reset."""
         self._barriers = 0
+        self._job_waits = False
+        self._cuts = None
         self._forget()
         self._transport.write(escpos.RESYNC)
         if self.talks and not self._ask([1], self._settings.stall_s + RESYNC_S):
@@ -97,20 +108,30 @@ class Dialogue:
         self._printing_s = data.count(b"\n") * LINE_S + len(data) * BYTE_S
         self._transport.write(data)
 
+    def mark(self) -> str | None:
+        """The cutter's counter, where it is what proves a job."""
+        self._cuts = self._count() if self._settings.evidence == "counter" else None
+        return None if self._cuts is None else str(self._cuts)
+
+    def came_out(self, mark: str) -> bool | None:
+        """Whether the counter moved by the one cut of the job since `mark`."""
+        now = self._count() if self._settings.evidence == "counter" and mark.isdecimal() else None
+        return None if now is None else {0: False, 1: True}.get(now - int(mark))
+
     def barrier(self) -> Evidence:
         """Until GS r is answered and the printer has nothing to complain of.
 
-        Raises DriverError after a fault of FAULT_S or a silence; calling again waits on.
+        Raises DriverError after a fault of FAULT_S or a silence; calling again waits on. The better
+        evidence that the settings promise is waited for too; a printer that does not give it after
+        all has proved no more than the barrier.
         """
         if not self.talks:
             self._transport.drain()  # no proof, but what is still in our kernel is surely not out
             return Evidence.NONE
         if not self._barriers:
-            self._barriers = 1
-            asb = escpos.ASB_ON if self._settings.watch else b""  # ESC @ ended it
-            self._transport.write(escpos.BARRIER + asb)
+            self._transport.write(self._questions())
         idle = faulty = 0.0
-        while self._barriers:
+        while self._barriers or self._job_waits:
             if self._listen(SLICE_S):
                 idle += SLICE_S / READS_MAX
                 continue
@@ -120,11 +141,46 @@ class Dialogue:
             if fault and faulty >= FAULT_S:
                 raise DriverError(f"printer {self._settings.name} stopped in a ticket: {fault}")
             if idle >= self._settings.stall_s + self._printing_s and not fault:
+                if not self._barriers:
+                    break
                 raise DriverError(f"printer {self._settings.name} does not come to an end")
         fault = self.status().fault
         if fault:
             raise DriverError(f"printer {self._settings.name} stopped behind a ticket: {fault}")
+        return self._evidence()
+
+    def _questions(self) -> bytes:
+        """What is written behind a job so that its end is told."""
+        self._barriers = 1
+        asb = escpos.ASB_ON if self._settings.watch else b""  # ESC @ ended it
+        if self._settings.evidence != "job_id":
+            return escpos.BARRIER + asb
+        self._jobs += 1
+        self._job_waits = True
+        return escpos.job_id(self._jobs) + escpos.BARRIER + asb
+
+    def _evidence(self) -> Evidence:
+        before, self._cuts = self._cuts, None
+        unanswered, self._job_waits = self._job_waits, False
+        if self._settings.evidence == "job_id" and not unanswered:
+            return Evidence.JOB_ID
+        if before is not None and self._count() == before + 1:
+            return Evidence.COUNTER
         return Evidence.BARRIER
+
+    def _count(self) -> int | None:
+        """Cuts since the printer was made; None when it does not say."""
+        if not self.talks:
+            return None
+        self._told = None
+        self._transport.write(escpos.CUTS)
+        for _ in range(READS_MAX):
+            heard = self._listen(self._settings.answer_s)
+            if self._told is not None:
+                return int(self._told.text) if self._told.text.isdecimal() else None
+            if not heard:
+                break
+        return None
 
     def farewell(self) -> None:
         """Leave the printer to others as it was found."""
@@ -164,6 +220,10 @@ class Dialogue:
                 self._answers[self._asked.popleft()] = reply.byte
             elif isinstance(reply, Transmitted) and self._barriers:
                 self._barriers -= 1
+            elif isinstance(reply, JobDone) and escpos.job_id(self._jobs).endswith(reply.id):
+                self._job_waits = False
+            elif isinstance(reply, Information):
+                self._told = reply
         return bool(data)
 
     def _forget(self) -> None:

@@ -20,6 +20,7 @@ MULTIBYTE_OFF = b"\x1c."  # FS .
 CUT = b"\x1dVB\x00"  # GS V 66 0: feed to the knife, partial cut
 LINE_PITCH = b"\x1b3\x1e"  # ESC 3 30: 30 dots a line, 24 of them for the character
 BARRIER = b"\x1dr\x01"  # GS r 1: answered in order
+CUTS = b"\x1dg2\x00" + (178).to_bytes(2, "little")  # GS g 2: cuts since it was made
 REAL_TIME = b"\x10\x04"  # DLE EOT n: answered at once
 ASB_ON = b"\x1da\xff"
 ASB_OFF = b"\x1da\x00"
@@ -29,6 +30,8 @@ RESYNC = b"\0" * BAND_BYTES + MULTIBYTE_OFF + INIT
 QR_MAX_BYTES = 700
 _ALIGN = {"left": 0, "center": 1, "right": 2}
 _REAL_TIME_IN_DATA = re.compile(rb"\x10(?=[\x04\x05\x14])")
+
+JOB_ID_BYTES = 4
 
 Draw = Callable[[Text], Bitmap]
 
@@ -43,6 +46,11 @@ def encode(elements: Iterable[Element], *, charset: str, draw: Draw) -> bytes:
     for element in elements:
         job.add(element)
     return job.finish()
+
+
+def job_id(number: int) -> bytes:
+    """GS ( H, function 48: the printer answers with this id when all before it is on paper."""
+    return b"\x1d(H\x06\x0000" + b"%0*d" % (JOB_ID_BYTES, number % 10**JOB_ID_BYTES)
 
 
 def raster(bitmap: Bitmap) -> bytes:

@@ -115,6 +115,8 @@ class Interpreter:
             return self._bit_image(data)
         if head == b"\x1dV":
             return self._cut(data)
+        if head == b"\x1dg":  # GS g 0 or 2: clear or tell a counter
+            return (6, "counter" if data[2] == 0x32 else "ignored") if len(data) >= 6 else None
         if head in _SKIP:
             size = 2 + _SKIP[head]
             return (size, "") if len(data) >= size else None

@@ -50,6 +50,12 @@ class Session:
     async def write(self, data: bytes) -> None:
         await self._thread.call(lambda: self._dialogue.write(data), None)  # slow lines take minutes
 
+    async def mark(self) -> str | None:
+        return await self._thread.call(self._dialogue.mark, HUNG_S)
+
+    async def came_out(self, mark: str) -> bool | None:
+        return await self._thread.call(lambda: self._dialogue.came_out(mark), HUNG_S)
+
     async def barrier(self) -> Evidence:
         return await self._thread.call(self._dialogue.barrier, None)
 

@@ -8,7 +8,7 @@ reference, "Differentiating transmission data"; x = any, low bit right):
     0xx0xxxx        GS r n      transmitted status, in order behind what was printed
     00010001/10011  XON/XOFF    flow control on serial lines
     00110111 .. 0   GS ( H, ..  a block: 37h, identifier, data, NUL
-    01011111 .. 0   GS I        printer id: 5Fh, text, NUL
+    01011111 .. 0   GS I, GS g  printer id or a counter: 5Fh, text, NUL
 
 DLE EOT answers, bits that are used:
 
@@ -38,7 +38,8 @@ from typing import Literal
 from drivers.base import PrinterStatus
 
 BLOCK_MAX = 255
-_BLOCK_HEADS = (0x37, 0x5F, 0x3B, 0x3D)
+INFORMATION = 0x5F
+_BLOCK_HEADS = (0x37, INFORMATION, 0x3B, 0x3D)
 Paper = Literal["ok", "low", "out"]
 
 
@@ -70,7 +71,14 @@ class JobDone:
     id: bytes
 
 
-Reply = RealTime | Transmitted | Automatic | JobDone
+@dataclass(frozen=True, slots=True)
+class Information:
+    """GS I and GS g 2: a name or a number, as text."""
+
+    text: str
+
+
+Reply = RealTime | Transmitted | Automatic | JobDone | Information
 
 
 @dataclass(slots=True)
@@ -128,6 +136,8 @@ class ReplyParser:
         self._block.clear()
         if block[:2] == b"\x37\x22" and len(block) == 6:
             return JobDone(block[2:])
+        if block[0] == INFORMATION:
+            return Information(block[1:].decode("ascii", "replace"))
         self._reject("block_unknown")
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -26,7 +26,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     connect_s: float = 2.0
     stall_s: float = 5.0  # without progress for so long, a printer is taken for dead
     probe_s: float = 0.6  # for the first answer, which shows whether there is a way back
+    answer_s: float = 1.0  # for any later one; printers give it in milliseconds
     watch: bool = False  # ours alone: let it report changes by itself (ASB)
+    evidence: Literal["barrier", "job_id", "counter"] = "barrier"  # what it was seen to give
 
     def parts(self) -> tuple[str, dict[str, str]]:
         """What stands behind `scheme://`, and the options behind `?`."""

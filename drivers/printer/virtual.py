@@ -16,6 +16,7 @@ from drivers.printer.elements import Paper
 from drivers.printer.interpreter import Interpreter
 
 BUFFER_BYTES = 4096  # what a faulty printer still takes
+CUTTER = (178).to_bytes(2, "little")  # GS g 2: the number of the cutter's counter
 
 
 class VirtualPrinter:
@@ -28,6 +29,9 @@ class VirtualPrinter:
         self.mute = mute  # has no way back
         self.paper: list[Paper] = []
         self.ignored: list[bytes] = []  # commands that it does not know
+        self.cuts = 0  # kept without power
+        self.counts = True  # tells `cuts` when asked
+        self.job_ids = True  # answers GS ( H
         self.connected = False
         self._charset = charset
         self._lock = threading.RLock()
@@ -205,6 +209,7 @@ class VirtualPrinter:
         elif effect == "cut":
             self.paper.append(Paper(tuple(self._job.elements)))
             self._job.elements.clear()
+            self.cuts += 1
         elif effect == "reset":
             self._asb = False
         elif effect == "status":
@@ -213,7 +218,9 @@ class VirtualPrinter:
             self._asb = command[2] != 0
             if self._asb:
                 self._replies += self._asb_bytes()
-        elif effect == "job_id":
+        elif effect == "job_id" and self.job_ids:
             self._replies += b"\x37\x22" + command[7:11] + b"\0"
+        elif effect == "counter" and self.counts and command[4:] == CUTTER:
+            self._replies += b"\x5f%d\0" % self.cuts
         elif effect == "ignored":
             self.ignored.append(command)

@@ -75,7 +75,9 @@ class Shop:
 
     @asynccontextmanager
     async def open_printer(self, config: PrinterConfig, clock: object) -> AsyncIterator[object]:
-        settings = Settings(uri=config.uri, name=config.name, stall_s=0.2, probe_s=0.05)
+        settings = Settings(
+            uri=config.uri, name=config.name, stall_s=0.2, probe_s=0.05, evidence=config.evidence
+        )
         async with open_virtual(self.virtual[config.name], settings) as session:
             yield session
 

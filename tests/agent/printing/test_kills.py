@@ -117,6 +117,15 @@ def copies(shop, number: str) -> list[bool]:
     return found
 
 
+def cut(shop, number: str) -> list[str]:
+    """The tickets that were cut off whole: half of one may hang before it."""
+    return [
+        paper
+        for paper in shop.papers("kitchen")
+        if number in paper.splitlines() and "宫保" in paper
+    ]
+
+
 def test_killed_at_every_step_nothing_is_lost_or_doubled_silently(make_shop, given):
     async def main(strike: int) -> bool:
         async with make_shop([given.printer()]) as shop:
@@ -134,6 +143,25 @@ def test_killed_at_every_step_nothing_is_lost_or_doubled_silently(make_shop, giv
     while asyncio.run(main(strike)):
         strike += 1
     assert strike > 15  # steps of two tickets: start, take, write, proof, done
+
+
+def test_a_cutter_that_counts_spares_every_needless_reprint(make_shop, given):
+    async def main(strike: int) -> bool:
+        async with make_shop([given.printer(evidence="counter")]) as shop:
+            await clear(shop)
+            for n in (1, 2):
+                await shop.order(given.order(n))
+            struck = await live(shop, [strike])
+            for number in ("#1", "#2"):
+                found = copies(shop, number)
+                assert len(cut(shop, number)) == 1, (strike, "lost, or printed again needlessly")
+                assert found.count(False) <= 1, (strike, found)
+            return struck[0]
+
+    strike = 1
+    while asyncio.run(main(strike)):
+        strike += 1
+    assert strike > 15
 
 
 def test_killed_within_a_picture_the_next_ticket_is_whole(make_shop, given):

@@ -108,6 +108,51 @@ def test_a_printer_without_a_way_back_gives_no_proof(rig):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("evidence", ["job_id", "counter"])
+def test_better_proof_is_given_where_the_printer_has_it(rig, evidence):
+    async def main():
+        async with rig.open(evidence=evidence) as printer:
+            for n in range(3):
+                await printer.mark()
+                await printer.write(job(f"ticket {n}"))
+                assert await printer.barrier() is Evidence(evidence)
+        assert len(printed(rig.virtual)) == 3
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("evidence", ["job_id", "counter"])
+def test_proof_that_the_printer_does_not_have_is_not_claimed(rig, evidence):
+    async def main():
+        rig.virtual.job_ids = rig.virtual.counts = False
+        async with rig.open(evidence=evidence, answer_s=0.3) as printer:
+            assert await printer.mark() is None
+            await printer.write(job("ticket"))
+            assert await printer.barrier() is Evidence.BARRIER
+
+    asyncio.run(main())
+
+
+def test_the_counter_tells_after_a_break_whether_a_ticket_was_cut(rig):
+    async def main():
+        async with rig.open(evidence="counter") as printer:
+            before = await printer.mark()
+            await printer.write(job("cut, but nobody waited"))
+        async with rig.open(evidence="counter") as printer:
+            await printer.resync()
+            assert await printer.came_out(before) is True
+            half = await printer.mark()
+            await printer.write(job("half a ticket", "of two lines")[:20])
+        async with rig.open(evidence="counter") as printer:
+            await printer.resync()
+            assert await printer.came_out(half) is False
+            assert await printer.came_out(before[:-1] + "x") is None
+            rig.virtual.cuts += 7  # another printer, or somebody else printed
+            assert await printer.came_out(half) is None
+
+    asyncio.run(main())
+
+
 def test_half_a_picture_does_not_eat_the_next_ticket(rig):
     async def main():
         async with rig.open() as printer:

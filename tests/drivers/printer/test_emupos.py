@@ -121,7 +121,7 @@ def job(*lines: str) -> bytes:
 
 def test_another_ones_printer_reads_what_we_mean_and_proves_it(emulator):
     async def main():
-        settings = Settings(uri=emulator.uri)
+        settings = Settings(uri=emulator.uri, probe_s=10, answer_s=10)  # a busy machine
         async with network.DRIVER.open(settings, SystemClock()) as printer:
             assert printer.talks
             assert (await printer.status()).fault is None
@@ -150,7 +150,7 @@ def test_a_half_picture_is_finished_before_the_next_ticket(emulator):
         pytest.skip("no fonts")
 
     async def main():
-        settings = Settings(uri=emulator.uri)
+        settings = Settings(uri=emulator.uri, probe_s=10, answer_s=10)  # a busy machine
         whole = escpos.encode(
             [Text((Run("辣😀" * 8, height=3),)), Cut()], charset="raster", draw=Rasterizer(576).draw
         )

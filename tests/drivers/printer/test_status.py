@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from drivers.base import PrinterStatus
 from drivers.printer.status import (
     Automatic,
+    Information,
     JobDone,
     RealTime,
     ReplyParser,
@@ -31,7 +32,7 @@ from drivers.printer.status import (
             Automatic(PrinterStatus(False, "out", cover_open=True)), RealTime(0x12),
         ]),
         (b"\x37\x22AB12\x00\x00", [JobDone(b"AB12"), Transmitted(0)]),
-        (b"\x5fTM-T20\x00\x12", [RealTime(0x12)]),
+        (b"\x5fTM-T20\x00\x12", [Information("TM-T20"), RealTime(0x12)]),
     ],
 )  # fmt: skip
 def test_kinds_of_replies_are_told_apart(data, replies):
