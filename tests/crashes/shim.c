@@ -4,6 +4,8 @@
  *   CRASH_DIR   only files under it       CRASH_LOG   where to note (may be unset)
  *   CRASH_AT    number of the call        CRASH_TEAR  1: half of a fatal write is still written
  *
+ * A process that was forked calls crash_at() instead, and is counted from there.
+ *
  * An entry of the log: op (1), file name (60), offset (8), length (8), bytes. Calls are noted in the
  * order in which they happen, before they happen.
  */
@@ -39,6 +41,12 @@ __attribute__((constructor)) static void begin(void) {
     tear = getenv("CRASH_TEAR") != NULL;
     if (getenv("CRASH_LOG"))
         log_fd = real_open(getenv("CRASH_LOG"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+}
+
+void crash_at(long call, int torn) {
+    calls = 0;
+    fatal = call ? call : -1;
+    tear = torn;
 }
 
 /* The name of a file that counts: the folder itself, or under it and not the index in shared memory. */
