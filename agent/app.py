@@ -48,6 +48,7 @@ from agent.orders.service import OrderDesk
 from agent.page.server import PageService
 from agent.positioning.reporting import profile
 from agent.positioning.service import PositioningService
+from agent.positioning.thinning import thin
 from agent.positioning.tracker import Estimate
 from agent.printing.desk import PrintingDesk
 from agent.printing.devices import open_printer
@@ -89,7 +90,9 @@ class App:
         self.changes = Changes()
         self.signals = Signals()
         self.database = Database(Path(self.config.store.path), clock, self.health)
-        self.outbox = Outbox(self.database, clock, self.health, max_mb=self.config.store.max_mb)
+        self.outbox = Outbox(
+            self.database, clock, self.health, max_mb=self.config.store.max_mb, thin=thin
+        )
         self.table = CommandTable(self.outbox)
         self.commands = CommandService(
             self.table, self.database, clock, self.outbox, lambda *a: self.uplink.reply(*a)

@@ -180,13 +180,18 @@ class ErrorEvent(Body, frozen=True, kw_only=True):
 
 
 class Gap(Body, frozen=True, kw_only=True):
-    """Stands in its stream in the place of the last event that it explains: `from` .. `to`."""
+    """Stands in its stream in the place of the last event that it explains: `from` .. `to`.
+
+    `thinned`: these were positions, each of them within `within_m` metres of the straight line, at
+    its time, between the positions before and behind the hole. Join those; do not extrapolate.
+    """
 
     KIND: ClassVar[str] = "gap"  # travels in the stream that has the hole
     STREAM: ClassVar[Stream] = "telemetry"
     first: int = msgspec.field(name="from")
     last: int = msgspec.field(name="to")
-    reason: Literal["evicted", "restart", "expired", "purged"]
+    reason: Literal["evicted", "restart", "expired", "purged", "thinned"]
+    within_m: int | None = None  # m, of a line; thinned
 
 
 BODIES: dict[str, type[Body]] = {

@@ -106,6 +106,15 @@ class Database:
         """`run(connection)` between transactions; it must not write."""
         return await self._submit(run, write=False)
 
+    def free_bytes(self) -> int | None:
+        """What the disk has left; None while the database is in memory, or nobody can tell."""
+        if self.in_memory:
+            return None
+        try:
+            return shutil.disk_usage(self.path.parent).free
+        except OSError:
+            return None
+
     async def keep_reserve(self) -> None:
         """Put the reserve back once there is room again."""
         if not self._reserve().exists():

@@ -17,14 +17,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
-from agent.contract.events import STREAMS, Body, Event, Gap, Stream, TimeQuality
+from agent.contract.events import STREAMS, Body, ErrorEvent, Event, Gap, Stream, TimeQuality
 from agent.contract.presence import StreamState
 from agent.contract.wire import encode_body
 from agent.core.clock import Clock
@@ -32,6 +33,7 @@ from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.store import refuge
 from agent.store.database import Database, StoreError
+from agent.store.shedding import SHED_ORDER, Room, Shed, Shedding, Thin, measure
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +45,9 @@ QUOTA_CHECK_S = 10.0
 QUOTA_CALM = 0.8  # of the quota; below it the condition is over
 REFUSED_S = 1.0  # until a disk that refused is tried again
 MEMORY_ROWS = 20_000  # rows of a stream that may wait in memory while the disk refuses
-SHED_SHARE = 0.1  # of a stream's rows at a time
-SHED_ORDER: tuple[Stream, ...] = ("telemetry", "state")  # orders, prints and SOS are never shed
+SHED_TO = 0.95  # of the quota, once it is exceeded
+SHED_STEPS = 8  # at a time; groups wait for their commit meanwhile
+SHED_REPORT_S = 3600.0  # what was given up is counted for so long at most
 
 
 class Row(NamedTuple):
@@ -82,12 +85,23 @@ class Outbox:
 
     name = "outbox"
 
-    def __init__(self, database: Database, clock: Clock, health: Health, *, max_mb: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        health: Health,
+        *,
+        max_mb: float,
+        thin: Thin | None = None,
+    ) -> None:
         self._database = database
         self._clock = clock
         self._health = health
         self._max_bytes = int(max_mb * 1024 * 1024)
         self._streams: dict[Stream, _State] = {name: _State() for name in STREAMS}
+        self._shedding = Shedding(lambda seq, gap: self._row(seq, gap, None), thin)
+        self._given_up: Counter[str] = Counter()  # not reported yet
+        self._given_up_since = 0.0  # monotonic s
         self._reserving = asyncio.Lock()
         self._undated = False  # there may be rows on the disk that wait for the time of this boot
         self.epoch = ""
@@ -273,8 +287,8 @@ class Outbox:
                     if any(stream.forgettable for stream in self._streams.values()):
                         await self.flush(())
                 if now - last_quota >= QUOTA_CHECK_S:
-                    last_quota = now
-                    self._tell_quota(await self._database.write(self._shed))
+                    if await heartbeat.idle(self._keep_within()):
+                        last_quota = now
                     await self._database.keep_reserve()
             except StoreError as error:
                 self._health.set(
@@ -350,49 +364,50 @@ class Outbox:
                 tx.execute("UPDATE stream SET acked = ? WHERE name = ?", (upto, name))
         return done
 
-    @property
-    def _limit(self) -> int:
-        """Bytes that may wait; memory has less room than the disk."""
-        return min(self._max_bytes, refuge.LIMIT_BYTES if self._database.in_memory else 1 << 62)
+    async def _keep_within(self) -> bool:
+        """Give up what there is no room for; False when there is more to do at once."""
+        room, shed, steps = await self._room(), Shed(), 0
+        while room.used > room.limit * (1.0 if shed.nothing else SHED_TO) and steps < SHED_STEPS:
+            acked = self._streams["telemetry"].acked
+            more = await self._database.write(partial(self._shedding.step, acked=acked))
+            if more.nothing:
+                break
+            shed.add(more)
+            room, steps = await self._room(), steps + 1
+        if shed.counts and not self._given_up:
+            self._given_up_since = self._clock.monotonic()
+        self._given_up += shed.counts
+        self._tell_quota(room, shed)
+        await self._report_given_up(room)
+        return steps < SHED_STEPS
 
-    def _shed(self, tx: sqlite3.Connection) -> tuple[int, Stream | None]:
-        """Bytes in use, and the stream whose oldest events were given up for it."""
-        used = _used_bytes(tx)
-        if used > self._limit:
-            for name in SHED_ORDER:
-                (count,) = tx.execute(f"SELECT count(*) FROM {name}").fetchone()  # noqa: S608 - ours
-                if count > 1:
-                    self._evict(tx, name, max(2, int(count * SHED_SHARE)))
-                    return used, name
-        return used, None
+    async def _room(self) -> Room:
+        free = self._database.free_bytes()
+        return await self._database.read(lambda tx: measure(tx, self._max_bytes, free))
 
-    def _tell_quota(self, outcome: tuple[int, Stream | None]) -> None:
-        used, shed = outcome
-        limit = f"more than {self._limit >> 20} MB"
-        if shed is not None:
+    def _tell_quota(self, room: Room, shed: Shed) -> None:
+        full = "store.full"
+        if shed.stream is not None:
+            what = f"the oldest {shed.stream} events are given up"
+            self._health.set(full, f"{room.why}; {what}, orders are kept. {room.remedy}")
+        elif shed.within_m is not None:
+            what = f"positions are thinned to a line within {shed.within_m} m"
+            self._health.set(full, f"{room.why}; {what}, orders are kept. {room.remedy}")
+        elif room.used > room.limit:
             self._health.set(
-                "store.full",
-                f"{limit} wait to be sent; the oldest {shed} events are given up, orders are kept. "
-                "Restore the network.",
+                full, f"{room.why}, orders and prints alone. {room.remedy}", severity="critical"
             )
-        elif used > self._limit:
-            self._health.set(
-                "store.full",
-                f"orders and prints alone fill {limit}. Restore the network.",
-                severity="critical",
-            )
-        elif used < QUOTA_CALM * self._limit:
-            self._health.clear("store.full")
+        elif room.used < QUOTA_CALM * room.limit:
+            self._health.clear(full)
 
-    def _evict(self, tx: sqlite3.Connection, name: Stream, count: int) -> None:
-        """Replace the oldest rows by one gap event, taking in a gap that stands among them."""
-        sql = f"SELECT seq, kind, body FROM {name} ORDER BY seq LIMIT ?"  # noqa: S608 - ours
-        rows = tx.execute(sql, (count,)).fetchall()
-        last, (first, kind, body) = rows[-1][0], rows[0]
-        if kind == Gap.KIND:
-            first = msgspec.json.decode(body, type=Gap).first
-        tx.execute(f"DELETE FROM {name} WHERE seq <= ?", (last,))  # noqa: S608 - ours
-        _insert(tx, name, self._row(last, Gap(first=first, last=last, reason="evicted"), None))
+    async def _report_given_up(self, room: Room) -> None:
+        """Counts by kind, when it is over or has gone on for long."""
+        lasts = self._clock.monotonic() - self._given_up_since
+        over = room.used < QUOTA_CALM * room.limit
+        if self._given_up and (over or lasts >= SHED_REPORT_S):
+            counts = dict(self._given_up)
+            self._given_up.clear()
+            await self.record(ErrorEvent(source="store", counts=counts, text="no more room"))
 
     def _bound_memory(self) -> None:
         """While the disk refuses, memory is the outbox; it gives up the oldest telemetry first."""
@@ -442,10 +457,3 @@ def _count(
         sql = f"SELECT count(*) FROM {name} WHERE seq > ? AND seq < ?"  # noqa: S608 - ours
         (found[name],) = connection.execute(sql, (above, end)).fetchone()
     return found
-
-
-def _used_bytes(connection: sqlite3.Connection) -> int:
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (size,) = connection.execute("PRAGMA page_size").fetchone()
-    return int((pages - free) * size)

@@ -31,11 +31,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from agent.contract.events import STREAMS, Audit, Body, ErrorEvent, Fence, Gap, Stream
+from agent.contract.events import STREAMS, Audit, Body, ErrorEvent, Fence, Gap, Position, Stream
 from agent.core.clock import ManualClock, settle
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
-from agent.store import database, outbox, refuge
+from agent.positioning.thinning import thin
+from agent.store import database, outbox, refuge, shedding
 from agent.store.database import Database, StoreError
 from agent.store.outbox import FORGET_S, REFUSED_S, Outbox, Row
 from tests.support import disk_that_takes
@@ -52,6 +53,11 @@ def body(stream: Stream, n: int, size: int) -> Body:
             return Audit(action="a" * size, by=str(n))
         case "state":
             return Fence(fence="f" * size, event="enter", distance_m=float(n))
+    if n % 4:
+        return Position(
+            lat=31.0 + n % 7 / 1e3, lon=121.0, acc=5.0, speed=6.0, course=90.0, fix_t=n * 1000,
+            reason="moved", profile="p" * size, datum="wgs84",
+        )  # fmt: skip
     return ErrorEvent(source="s" * size, counts={"n": n})
 
 
@@ -80,6 +86,7 @@ class Machine(RuleBasedStateMachine):
         patch.setattr(outbox, "BLOCK", 20)
         patch.setattr(refuge, "LIMIT_BYTES", LIMIT_BYTES if self.memory else 0)
         patch.setattr(database, "RESERVE_BYTES", 100)
+        patch.setattr(shedding, "STRETCH_MIN", 5)
         self.clock = ManualClock()
         self.lives = 0
         self.count = 0
@@ -104,7 +111,7 @@ class Machine(RuleBasedStateMachine):
         self.health = Health(self.clock)
         self.database = Database(self.folder / "agent.db", self.clock, self.health)
         await self.database.open()
-        self.outbox = Outbox(self.database, self.clock, self.health, max_mb=0.06)
+        self.outbox = Outbox(self.database, self.clock, self.health, max_mb=0.06, thin=thin)
         await self.outbox.open()
         self.epoch = self.outbox.epoch
         beat = Heartbeat("outbox", self.clock, self.health)
@@ -337,7 +344,7 @@ class Machine(RuleBasedStateMachine):
                 assert gap.last == row.seq
                 assert gap.first <= upto + 1 <= row.seq
                 assert upto < gap.first or not present, "a gap covers what is there"
-                if gap.reason == "evicted":
+                if gap.reason in ("evicted", "thinned"):
                     evicted.append((gap.first, gap.last))
             else:
                 assert row.seq == upto + 1, "a hole that nothing explains"
