@@ -39,9 +39,13 @@ def encode_body(body: Body) -> bytes:
     return _encoder.encode(body)
 
 
-def encode_batch(events: Iterable[Event], *, level: int = 6) -> tuple[bytes, str]:
-    """One event a line, compressed; with the content type. Each event must carry its `kind`."""
-    lines = _encoder.encode_lines(events)[:-1]  # the last line ends with the batch
+def encode_lines(events: Iterable[Event]) -> bytes:
+    """One event a line, the last without an end. Each must carry its `kind`."""
+    return _encoder.encode_lines(events)[:-1]
+
+
+def encode_batch(lines: bytes, *, level: int = 6) -> tuple[bytes, str]:
+    """Compressed, and the content type."""
     return zlib.compress(lines, level), NDJSON_ZLIB
 
 

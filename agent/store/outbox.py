@@ -33,6 +33,7 @@ from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.store import refuge
 from agent.store.database import Database, StoreError
+from agent.store.packing import Pack, pack
 from agent.store.shedding import SHED_ORDER, Room, Shed, Shedding, Thin, measure
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,10 @@ class Row(NamedTuple):
     boot: str | None
     body: bytes
 
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
 
 @dataclass(slots=True)
 class _State:
@@ -69,6 +74,7 @@ class _State:
     acked: int = 0
     stored: int = 0  # no row on the disk has a greater seq
     forgotten: int = 0  # rows up to here are deleted from the disk
+    row_bytes: int = 200  # of a body, about
     tail: deque[tuple[float, Row]] = field(default_factory=deque)  # (monotonic s, row), not on disk
 
     @property
@@ -197,6 +203,30 @@ class Outbox:
         if rows and name == "critical":
             stream.issued = stream.stored = max(stream.issued, rows[-1].seq)
         return rows
+
+    async def pack(self, name: Stream, after: int, *, max_bytes: int, count: int) -> list[Pack]:
+        """What follows `after` on the disk, up to `count` times about `max_bytes` of it.
+
+        [] while there are events whose time may become known: those are for `fetch`.
+        """
+        stream = self._streams[name]
+        begin = max(after, stream.acked)
+
+        def read(tx: sqlite3.Connection) -> list[Pack]:
+            found: list[Pack] = []
+            while len(found) < count:
+                seq, rows = found[-1].seq if found else begin, max(1, max_bytes // stream.row_bytes)
+                packed = pack(tx, name, seq, rows=rows, max_bytes=max_bytes)
+                if packed is None:
+                    break
+                found.append(packed)
+                stream.row_bytes = max(1, packed.size // packed.rows)
+            return found
+
+        packs = [] if self._undated else await self._database.read(read)
+        if packs and name == "critical":
+            stream.issued = stream.stored = max(stream.issued, packs[-1].seq)
+        return packs
 
     def event(self, stream: Stream, row: Row, *, batched: bool) -> Event:
         """As it travels; dated anew where its boot's clock has become known meanwhile."""

@@ -23,6 +23,7 @@ from agent.contract.wire import (
     encode,
     encode_batch,
     encode_body,
+    encode_lines,
 )
 
 EVENTS = [
@@ -31,7 +32,7 @@ EVENTS = [
 
 
 def test_a_batch_comes_back_as_it_went() -> None:
-    payload, content_type = encode_batch(EVENTS)
+    payload, content_type = encode_batch(encode_lines(EVENTS))
     assert [e.seq for e in decode_batch(payload, content_type)] == [0, 1, 2, 3, 4]
     assert len(payload) < sum(len(encode(event)) for event in EVENTS)
 

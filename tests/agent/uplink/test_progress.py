@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.store.outbox import Row
+from agent.store.packing import Pack
 from agent.uplink.service import BATCH_FROM, _Progress
 
 
@@ -15,7 +16,7 @@ def rows(first: int, count: int) -> list[Row]:
 
 def test_a_few_rows_go_at_once_and_one_by_one() -> None:
     progress = _Progress(cursor=0, moved=0.0, more=False)
-    progress.read(rows(1, 3), max_bytes=8192)
+    progress.read(rows(1, 3), full=False)
     assert progress.ready(8192)
     assert not progress.backlog(8192)
     assert [row.seq for row in progress.take(1)] == [1]
@@ -24,11 +25,11 @@ def test_a_few_rows_go_at_once_and_one_by_one() -> None:
 
 def test_the_end_of_a_full_read_waits_for_what_follows_it() -> None:
     progress = _Progress(cursor=0, moved=0.0, more=False)
-    progress.read(rows(1, 45), max_bytes=4000)
+    progress.read(rows(1, 45), full=True)
     assert progress.more
     assert len(progress.take(4000)) == 40
     assert not progress.ready(4000)  # else a backlog would go in scraps between two reads
-    progress.read(rows(46, 10), max_bytes=4000)
+    progress.read(rows(46, 10), full=False)
     assert progress.ready(4000)
     assert [row.seq for row in progress.take(4000)] == list(range(41, 56))
     assert not progress.ready(4000)
@@ -36,9 +37,24 @@ def test_the_end_of_a_full_read_waits_for_what_follows_it() -> None:
 
 def test_many_rows_or_a_full_batch_are_a_backlog() -> None:
     many = _Progress(cursor=0, moved=0.0)
-    many.read(rows(1, BATCH_FROM), max_bytes=32768)
+    many.read(rows(1, BATCH_FROM), full=False)
     large = _Progress(cursor=0, moved=0.0)
-    large.read(rows(1, 2), max_bytes=32768)
+    large.read(rows(1, 2), full=False)
     assert many.backlog(32768)
     assert large.backlog(200)
     assert not large.backlog(32768)
+
+
+def test_a_pack_goes_as_it_is_and_behind_the_rows_before_it() -> None:
+    progress = _Progress(cursor=0, moved=0.0, more=False)
+    progress.read(rows(1, 30), full=True)
+    progress.read([Pack(70, 40, 4000, b"..."), Pack(75, 5, 500, b"...")], full=False)
+    assert progress.take_pack() is None
+    assert len(progress.take(1 << 20)) == 30
+    assert progress.ready(1 << 20)
+    assert progress.backlog(1 << 20)
+    taken = [progress.take_pack(), progress.take_pack()]
+    assert [pack and pack.seq for pack in taken] == [70, 75]
+    assert (progress.cursor, progress.ahead_bytes) == (75, 0)
+    assert not progress.ready(1)
+    assert progress.take_pack() is None
