@@ -29,9 +29,10 @@ from agent.arrival import places
 from agent.arrival.geofence import Circle
 from agent.arrival.service import ArrivalService
 from agent.commands import Rooms
-from agent.config import Config, Sound
+from agent.config import Config, Sound, Store
 from agent.contract import topics
 from agent.contract.commands import Desired
+from agent.contract.events import Stream
 from agent.contract.local import socket_path
 from agent.contract.presence import Presence
 from agent.contract.wire import encode
@@ -58,6 +59,7 @@ from agent.store.database import Database, StoreError
 from agent.store.inbox import Inbox, Route
 from agent.store.lock import only_one
 from agent.store.outbox import Outbox
+from agent.uplink.lateness import Lateness
 from agent.uplink.link import Link, LinkSettings
 from agent.uplink.service import Uplink
 from drivers import catalog
@@ -91,7 +93,12 @@ class App:
         self.signals = Signals()
         self.database = Database(Path(self.config.store.path), clock, self.health)
         self.outbox = Outbox(
-            self.database, clock, self.health, max_mb=self.config.store.max_mb, thin=thin
+            self.database,
+            clock,
+            self.health,
+            max_mb=self.config.store.max_mb,
+            thin=thin,
+            keep_s=_keep_s(self.config.store),
         )
         self.table = CommandTable(self.outbox)
         self.commands = CommandService(
@@ -133,7 +140,7 @@ class App:
         )
         reporter = HealthReporter(self.health, self.outbox)
         self.health.listen(lambda *_: self.changes.notify())
-        beneath = asyncio.ensure_future(way_out.run([self.outbox, self.uplink]))
+        beneath = asyncio.ensure_future(way_out.run([self.outbox, self.uplink, self.lateness]))
         above = asyncio.ensure_future(rooms.run([*self.rooms, self.inbox, reporter]))
         stopping = asyncio.ensure_future(self.stop.wait())
         self.notifier.ready(f"{self.config.role} {self.config.device.id}")
@@ -357,6 +364,9 @@ class App:
         uplink, device = self.config.uplink, self.config.device.id
         settings = LinkSettings(
             url=uplink.url,
+            fallbacks=tuple(uplink.fallbacks),
+            return_after_s=configuration.seconds(uplink.return_after),
+            window_s=uplink.reconnect_window_s,
             client_id=device,
             subscriptions=tuple(topics.subscriptions(device)),
             will=lambda: self.uplink.will(),
@@ -392,6 +402,9 @@ class App:
             self.health,
             self._presence,
             born=[self._birth],
+        )
+        self.lateness = Lateness(
+            self.outbox, self.clock, self.health, lambda: self.uplink.up_since is not None
         )
 
     # --- what the uplink says of the device -------------------------------------------------------
@@ -445,6 +458,12 @@ def _sound_settings(sound: Sound) -> Any:
     if sound.driver == "alsa":
         return catalog.load("sound", "alsa").settings(device=sound.device)
     return configuration.driver_settings("sound", sound)
+
+
+def _keep_s(store: Store) -> dict[Stream, float]:
+    """Orders, prints and SOS wait for ever."""
+    keep = configuration.seconds
+    return {"telemetry": keep(store.keep_telemetry), "state": keep(store.keep_state)}
 
 
 def _path(text: str | None) -> Path | None:

@@ -83,6 +83,10 @@ class SetShop(Params, frozen=True):
     status: Status
 
 
+class Spread(Params, frozen=True):
+    window_s: Annotated[float, Meta(ge=0, le=3600)]  # 0: none
+
+
 class PressButton(Params, frozen=True):
     button: str
     held_s: Annotated[float, Meta(ge=0, le=60)] = 0.1
@@ -122,6 +126,7 @@ class Rooms:
         add("ticket.preview", "What a ticket looks like.", self.preview, OnJob, changes=False)
         add("shop.set", "Open, busy or closed.", self.set_shop, SetShop)
         add("queue.retry", "Handle set-aside messages again.", self.retry, RetryMessages)
+        add("uplink.spread", "Spread reconnecting over so many seconds.", self.spread, Spread)
         add("sound.test", "Play the chime and a phrase.", self.test_sound)
         add("sos.test", "Say what an SOS would do now.", self.test_sos, changes=False)
         add("sos.raise", "Raise an SOS.", self.raise_sos, remote=False)
@@ -132,6 +137,7 @@ class Rooms:
 
     async def status(self, _params: Any, _by: str) -> dict[str, Any]:
         config, up = self.config, self.uplink.up_since
+        since = self.uplink.down_since if up is None else up
         return {
             "role": config.role,
             "device": config.device.id,
@@ -141,8 +147,12 @@ class Rooms:
             "clock": self.clock.quality(),
             "link": {
                 "up": up is not None,
-                "since": None if up is None else int(up * 1000),
+                "since": None if since is None else int(since * 1000),
+                "broker": self.uplink.broker,
+                "trouble": self.uplink.trouble,
                 "backlog": await self.outbox.backlog(),
+                "oldest": await self.outbox.oldest(),
+                "expired": dict(self.outbox.expiry.gone),
                 "streams": await self.outbox.states(),
             },
             "health": [
@@ -248,6 +258,13 @@ class Rooms:
     async def retry(self, params: RetryMessages, _by: str) -> dict[str, int]:
         handled, again = await self.inbox.retry(params.id)
         return {"handled": handled, "again": again}
+
+    # --- the link ---------------------------------------------------------------------------------
+
+    async def spread(self, params: Spread, _by: str) -> float:
+        """Until the next start; `uplink.reconnect_window_s` is for good."""
+        self.uplink.spread(params.window_s)
+        return params.window_s
 
     # --- alerts and SOS ---------------------------------------------------------------------------
 

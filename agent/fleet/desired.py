@@ -1,7 +1,7 @@
 """The configuration that the back end wishes: checked, kept, and in force after a quick restart.
 
 What ties a device to its back end (`role`, `device`, `store`, `uplink`) cannot be wished from afar,
-because a mistake there would cut the device off for good.
+because a mistake there would cut the device off for good; how soon it comes back to it can.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from agent.core.recorder import Recorder
 from agent.store.inbox import Incoming
 
 LOCAL = ("role", "device", "store", "uplink")
+HARMLESS = frozenset({"uplink.reconnect_window_s"})  # of these sections
 
 _GET = "SELECT value FROM meta WHERE key = 'desired'"
 _PUT = "INSERT OR REPLACE INTO meta VALUES ('desired', ?)"
@@ -55,7 +56,7 @@ class DesiredConfig:
         desired = decode(message.payload, Desired, max_bytes=MAX_BYTES)
         if self._in_force is not None and desired.version <= self._in_force.version:
             return lambda: None
-        tied = [key for key in LOCAL if key in desired.settings]
+        tied = _tied(desired.settings)
         problems = [f"{key}: is set on the device only" for key in tied]
         problems += [] if tied else self._problems(desired.settings)
         if problems:
@@ -86,6 +87,17 @@ class DesiredConfig:
             return Reported(refused.version, applied=False, settings=desired.settings,
                             error=refused.error)  # fmt: skip
         return Reported(desired.version, applied=True, settings=desired.settings)
+
+
+def _tied(settings: dict[str, Any]) -> list[str]:
+    """What may be set on the device only."""
+    return [key for key in LOCAL if key in settings and not _harmless(key, settings[key])]
+
+
+def _harmless(section: str, within: object) -> bool:
+    if not isinstance(within, dict) or not within:
+        return False
+    return all(f"{section}.{name}" in HARMLESS for name in within)
 
 
 def stored(path: Path) -> Desired | None:
