@@ -118,6 +118,8 @@ class Uplink:
     born: Sequence[Callable[[], Awaitable[None]]] = ()
     name: str = "uplink"
     up_since: float | None = None  # unix s
+    down_since: float | None = None  # unix s
+    trouble: str | None = None  # why there is no connection
     _link: Link | None = None
     _window: Window | None = None
     _streams: dict[Stream, _Progress] = field(default_factory=dict)
@@ -148,6 +150,16 @@ class Uplink:
         """What the broker says when this device falls silent."""
         payload = encode(await self.presence("lost"))
         return Will(topics.state(self.device), payload)
+
+    @property
+    def broker(self) -> str | None:
+        """URL of the one that is in use, or tried next."""
+        return None if self._link is None else self._link.url
+
+    def spread(self, window_s: float) -> None:
+        """When the broker ends the connection, come back within so many seconds."""
+        if self._link is not None:
+            self._link.spread(window_s)
 
     async def reply(self, topic: str, payload: bytes, correlation: bytes | None) -> None:
         """Answer a request on the topic that it named; best effort, the event is the record."""
@@ -181,7 +193,7 @@ class Uplink:
         now = self.clock.monotonic()
         self._streams = {name: _Progress(self.outbox.acked(name), now) for name in STREAMS}
         self._window = Window(connected.receive_maximum)
-        self.up_since = self.clock.wall()
+        self.up_since, self.down_since, self.trouble = self.clock.wall(), None, None
         self.health.clear("uplink")
         self._hungry.set()
         self._wake.set()
@@ -192,7 +204,9 @@ class Uplink:
 
     def _on_down(self, reason: str) -> None:
         self._window = None
-        self.up_since = None
+        if self.down_since is None:
+            self.down_since = self.clock.wall()
+        self.up_since, self.trouble = None, reason
         if self._link is not None and self._link.contested:
             self.health.set(
                 "uplink.contested",
@@ -318,13 +332,16 @@ class Uplink:
         level = QUICK_LEVEL if window.quick else LEVEL
         payload, content_type = encode_batch(lines, level=level)
         topic = topics.batch(self.device, stream)
-        self._publish(window, stream, progress.cursor, topic, payload, content_type)
+        keep_s = self.outbox.expiry.left_s(stream, 0, "none")  # of its newest, at most
+        self._publish(window, stream, progress.cursor, topic, payload, content_type, keep_s)
 
     def _send_singly(self, window: Window, stream: Stream, progress: _Progress) -> None:
         while progress.ahead and window.room(stream, batch=False):
             (row,) = progress.take(1)
             payload = encode(self.outbox.event(stream, row, batched=False))
-            self._publish(window, stream, row.seq, topics.event(self.device, row.kind), payload)
+            topic = topics.event(self.device, row.kind)
+            left_s = self.outbox.expiry.left_s(stream, row.t, row.tq)
+            self._publish(window, stream, row.seq, topic, payload, expiry_s=left_s)
 
     def _publish(
         self,
@@ -334,6 +351,7 @@ class Uplink:
         topic: str,
         payload: bytes,
         content_type: str | None = None,
+        expiry_s: int | None = None,
     ) -> None:
         assert self._link is not None
         now = self.clock.monotonic()
@@ -342,6 +360,7 @@ class Uplink:
             topic,
             payload,
             content_type=content_type,
+            expiry_s=expiry_s,
             on_ack=lambda reason: self._on_puback(window, stream, token, reason),
         )
 
