@@ -23,6 +23,7 @@ from agent.alerting.policy import Policy
 from agent.alerting.service import AlertingService
 from agent.alerting.signals import Signals
 from agent.alerting.sos_service import SosService
+from agent.alerting.sos_service import holds as sos_holds
 from agent.alerting.speaker import OpenPlayer, Speaker
 from agent.alerting.troubles import PrinterTroubles
 from agent.arrival import places
@@ -37,6 +38,7 @@ from agent.contract.local import socket_path
 from agent.contract.presence import Presence
 from agent.contract.wire import encode
 from agent.control import ControlService
+from agent.core.allowed import WhileAllowed
 from agent.core.changes import Changes
 from agent.core.clock import Clock
 from agent.core.health import Health
@@ -47,7 +49,9 @@ from agent.fleet import desired
 from agent.fleet.commands import CommandService, CommandTable
 from agent.orders.service import OrderDesk
 from agent.page.server import PageService
-from agent.positioning.reporting import profile
+from agent.positioning.duty_service import DutyService, Rules
+from agent.positioning.privacy import LIGHTS, WHEREABOUTS, Blur, Grid
+from agent.positioning.reporting import PROFILES, profile
 from agent.positioning.service import PositioningService
 from agent.positioning.thinning import thin
 from agent.positioning.tracker import Estimate
@@ -111,6 +115,7 @@ class App:
         self.printers: list[PrinterService] = []
         self.positioning: PositioningService | None = None
         self.arrival: ArrivalService | None = None
+        self.duty: DutyService | None = None
         self.rooms: list[Service] = []
         self._bd_seq = 0
         self._since = clock.wall()
@@ -126,6 +131,8 @@ class App:
             self._wire()
             await self._serve()
         finally:
+            if self.duty is not None:
+                await self.duty.open()
             with contextlib.suppress(StoreError):
                 await self.outbox.close()
             await self.database.close()
@@ -242,11 +249,12 @@ class App:
             self.outbox,
             self.alerting,
             self.signals,
-            lambda: self.positioning.last if self.positioning else None,
+            lambda: self.positioning.whereabouts() if self.positioning else None,
             lambda seq: self.outbox.acked("critical") >= seq,
             self.changes.notify,
         )
         self.rooms.append(self.sos)
+            datum=self.config.position.datum if self.config.position else "wgs84",
 
     def _wire_panel(self) -> None:
         panel = self.config.panel
@@ -275,6 +283,7 @@ class App:
                 sos_hold_s=panel.sos_hold_s,
             )
         )
+                toggle_duty=self.duty.toggle if self.duty else None,
 
     def _wire_page(self) -> None:
         if self.config.page is not None:
@@ -296,6 +305,7 @@ class App:
         settings = configuration.driver_settings("gps", position)
         self.positioning = PositioningService(
             open_receiver=partial(driver.open, settings, self.clock),
+        self.duty = duty = self._duty(made_up=driver.made_up)
             clock=self.clock,
             recorder=self.outbox,
             health=self.health,
@@ -307,7 +317,45 @@ class App:
             ),
             sinks=[self._located],
         )
-        self.rooms.append(self.positioning)
+        self.rooms += [duty, receiver]
+
+    def _duty(self, *, made_up: bool) -> DutyService:
+        """`made_up`: the receiver is none, so nobody needs to agree."""
+        privacy = self.config.privacy
+        consent = privacy.consent or ("elsewhere" if made_up else "required")
+        return DutyService(
+            Rules(consent == "required", privacy.notice, privacy.duty),
+            self.database,
+            self.clock,
+            self.health,
+            self.outbox,
+            live_orders=self.orders.any_live,
+            sos=sos_holds,
+            around=self.changes,
+            changed=self._duty_changed,
+            forget=self._forget_whereabouts,
+        )
+
+    async def _duty_changed(self) -> None:
+        assert self.duty is not None
+        self.signals.light("duty", LIGHTS[self.duty.mode])
+        self.changes.notify()
+        await self.uplink.announce()
+
+    async def _forget_whereabouts(self) -> int:
+        assert self.positioning is not None
+        self.positioning.forget()
+        forgotten = await self.outbox.purge(WHEREABOUTS)
+        self.uplink.reread()
+        return forgotten
+            datum=position.datum,
+            mode=lambda: duty.mode,
+            blur=lambda: Blur(
+                Grid(self.config.privacy.cell_m), duty.secret, PROFILES["economy"].still_s
+            ),
+        )
+        receiver = WhileAllowed(
+            self.positioning, lambda: duty.mode != "off", duty.changes, self.positioning.rest
 
     def _wire_arrival(self) -> None:
         beacons = self.config.beacons
@@ -329,7 +377,13 @@ class App:
             ],
             on_fence=[self._crossed],
         )
-        self.rooms.append(self.arrival)
+        if (duty := self.duty) is None:
+            self.rooms.append(self.arrival)
+            return
+        exactly = WhileAllowed(
+            self.arrival, lambda: duty.mode == "delivery", duty.changes, self.arrival.rest
+        )
+        self.rooms.append(exactly)
 
     async def _located(self, estimate: Estimate) -> None:
         if self.arrival is not None:
@@ -357,6 +411,7 @@ class App:
             self.positioning,
             self.panel,
         ).add_to(self.table)
+            self.duty,
         path = socket_path(Path(self.config.store.path))
         self.rooms += [self.commands, ControlService(path, self.table.ask)]
 
@@ -425,6 +480,7 @@ class App:
             open_commands=await self.commands.open_commands(),
         )
 
+            duty=self.duty.state if self.duty else None,
     async def _birth(self) -> None:
         self._report_config()
         await self.orders.reconcile()

@@ -21,7 +21,8 @@ RETRY_S = 1.0  # while the disk refuses what a button meant
 
 
 class PanelService:
-    """`ack`, and a tap on `sos`, say "heard"; holding `sos` raises an SOS and, again, ends it."""
+    """`ack`, and a tap on `sos`, say "heard"; holding `sos` raises an SOS and, again, ends it;
+    `duty` takes a rider off duty and on again."""
 
     name = "panel"
 
@@ -35,6 +36,7 @@ class PanelService:
         signals: Signals,
         *,
         sos_hold_s: float,
+        toggle_duty: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
         self._open_panel = open_panel
         self._clock = clock
@@ -43,6 +45,7 @@ class PanelService:
         self._sos = sos
         self._signals = signals
         self._sos_hold_s = sos_hold_s
+        self._toggle_duty = toggle_duty
 
     async def run(self, heartbeat: Heartbeat) -> None:
         async with self._open_panel() as panel, asyncio.TaskGroup() as group:
@@ -79,4 +82,6 @@ class PanelService:
     def _meaning(self, press: Press) -> Awaitable[object]:
         if press.button == "sos" and press.held_s >= self._sos_hold_s:
             return self._sos.toggle(self.name, t=press.t)
+        if press.button == "duty" and self._toggle_duty is not None:
+            return self._toggle_duty(self.name)
         return self._alerting.acknowledge(None, self.name)

@@ -45,8 +45,9 @@ def event(
     *,
     now: float,
     fix_t: int,
+    datum: Literal["wgs84", "gcj02"] = "wgs84",
 ) -> events.Sos:
-    """`now` in monotonic seconds; `fix_t` is the estimate's time in unix ms.
+    """`now` in monotonic seconds; `fix_t` is the estimate's time in unix ms, `datum` its own.
 
     A position is given however old it is, with its age: the last one known is where help starts.
     """
@@ -61,7 +62,7 @@ def event(
         fix_t=fix_t,
         reason="heartbeat",
         profile="sos",
-        datum="wgs84",
+        datum=datum,
     )
     age = max(0.0, now - where.t)
     return events.Sos(sos_id=sos_id, state=state, position=position, position_age_s=round(age, 1))

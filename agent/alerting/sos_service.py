@@ -40,10 +40,12 @@ class SosService:
         where: Callable[[], Where | None],
         confirmed: Callable[[int], bool],
         changed: Callable[[], None],
+        *,
+        datum: Literal["wgs84", "gcj02"] = "wgs84",
     ) -> None:
-        """`where` gives the newest position, in any thread; `confirmed(seq)` whether the back end
-        has that event of the stream `critical`; `changed` is called in the event loop after each
-        commit."""
+        """`where` gives the newest position, in `datum` and in any thread; `confirmed(seq)` whether
+        the back end has that event of the stream `critical`; `changed` is called in the event loop
+        after each commit."""
         self._database = database
         self._clock = clock
         self._recorder = recorder
@@ -52,6 +54,7 @@ class SosService:
         self._where = where
         self._confirmed = confirmed
         self._changed = changed
+        self._datum = datum
         self._changes = Changes()
 
     async def raise_sos(self, by: str, *, t: float | None = None) -> str:
@@ -128,7 +131,8 @@ class SosService:
         now = self._clock.monotonic() if t is None else t
         where = self._where()
         fix_t = int(self._clock.wall_at(now if where is None else where.t) * 1000)
-        return self._recorder.put(tx, event(state, sos_id, where, now=now, fix_t=fix_t), t=now)
+        body = event(state, sos_id, where, now=now, fix_t=fix_t, datum=self._datum)
+        return self._recorder.put(tx, body, t=now)
 
     async def _write(self, run: Callable[[sqlite3.Connection], Raised | None]) -> Raised | None:
         result = await self._database.write(run)
@@ -136,6 +140,11 @@ class SosService:
         self._changes.notify()
         self._changed()
         return result
+
+
+def holds(connection: sqlite3.Connection) -> bool:
+    """Whether there is an SOS."""
+    return _read(connection) is not None
 
 
 def _read(tx: sqlite3.Connection) -> Raised | None:

@@ -78,6 +78,12 @@ class ArrivalService:
             for listener in self._on_fence:
                 await listener(crossing.fence, crossing.event)
 
+    async def rest(self) -> None:
+        """It is not to listen: what was said last does not hold any more."""
+        await self._record(self._arrivals.lose(self._clock.monotonic(), "not_listening"))
+        self._health.clear(DEAF)
+        self._health.clear(CONFLICT)
+
     async def run(self, heartbeat: Heartbeat) -> None:
         if self._open is None:
             return

@@ -52,6 +52,8 @@ def text(status: dict[str, Any]) -> str:
         + (f"; {p['fault']}" if p["fault"] else "")
         for p in status["printers"]
     ]
+    if (rider := status.get("rider")) is not None:
+        lines.append(f"rider: {rider['state']}, consent {rider['consent']}")
     lines += [f"alert {a['cause']}: {a['state']} {a['order_id'] or ''}" for a in status["alerts"]]
     lines += [f"{c['severity'].upper()} {c['code']}: {c['text']}" for c in status["health"]]
     return "\n".join(common.plain(line) for line in lines)

@@ -32,6 +32,7 @@ class Position(Body, frozen=True, kw_only=True):
     reason: Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence"]
     profile: str
     datum: Literal["wgs84", "gcj02"]
+    precision: Literal["exact", "cell"] = "exact"  # cell: somewhere within about `acc`, no nearer
 
 
 class Fence(Body, frozen=True, kw_only=True):

@@ -25,3 +25,4 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     epoch: str
     streams: dict[str, StreamState] = {}
     open_commands: list[str] = []  # accepted and not finished
+    duty: Literal["off", "idle", "delivering"] | None = None  # of a rider, who is located so

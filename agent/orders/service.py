@@ -26,6 +26,7 @@ from agent.store.inbox import Incoming
 KEEP_S = 7 * 86400.0
 RECONCILE_S = 24 * 3600.0
 RECONCILE_MAX = 2000
+LIVE_S = 24 * 3600.0
 PRUNE_S = 3600.0
 OVER: tuple[Stage, ...] = ("closed", "cancelled")
 
@@ -174,6 +175,10 @@ class OrderDesk:
         """Orders that nobody has accepted or rejected."""
         counts = await self._database.read(lambda tx: table.counts(tx, 0))
         return counts.get("received", 0)
+
+    def any_live(self, connection: sqlite3.Connection) -> bool:
+        """Whether somebody is at work for an order; one that never ended counts for a day."""
+        return table.any_live(connection, int((self._clock.wall() - LIVE_S) * 1000))
 
     # --- keeping in step --------------------------------------------------------------------------
 

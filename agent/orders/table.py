@@ -22,6 +22,8 @@ WHERE received < ? ORDER BY received DESC LIMIT ?"""
 _KNOWN = """SELECT order_id, version FROM orders
 WHERE received >= ? ORDER BY received DESC LIMIT ?"""
 _PRUNE = "DELETE FROM orders WHERE received < ?"
+_LIVE = """SELECT 1 FROM orders
+WHERE received >= ? AND stage IN ('accepted', 'ready', 'picked_up') LIMIT 1"""
 _COUNT = "SELECT stage, count(*) FROM orders WHERE received >= ? GROUP BY stage"
 
 
@@ -59,6 +61,11 @@ def known(tx: sqlite3.Connection, since_ms: int, limit: int) -> dict[str, int]:
 def counts(tx: sqlite3.Connection, since_ms: int) -> dict[str, int]:
     """Orders by stage."""
     return dict(tx.execute(_COUNT, (since_ms,)).fetchall())
+
+
+def any_live(connection: sqlite3.Connection, since_ms: int) -> bool:
+    """Whether an order is being worked on or delivered."""
+    return connection.execute(_LIVE, (since_ms,)).fetchone() is not None
 
 
 def prune(tx: sqlite3.Connection, before_ms: int) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Literal
 
 from agent.contract.events import ErrorEvent
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
-from agent.positioning.message import position_body
+from agent.positioning.datum import convert
+from agent.positioning.message import blurred_body, position_body
+from agent.positioning.privacy import Blur, Mode
 from agent.positioning.reporting import Profile, Reason, Report, Reporting
 from agent.positioning.tracker import Estimate, Tracker
 from drivers.base import Fix, GpsReceiver
@@ -44,7 +48,12 @@ class PositioningService:
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.last: Estimate | None = None
+        datum: Literal["wgs84", "gcj02"] = "wgs84",
+        mode: Callable[[], Mode] = lambda: "delivery",
+        blur: Callable[[], Blur] | None = None,
         self._open = open_receiver
+        """`datum` of what is told; `mode` says how much may be, and `blur` what of an idle rider:
+        then neither the sinks nor the reports know anything."""
         self._clock = clock
         self._recorder = recorder
         self._health = health
@@ -52,6 +61,11 @@ class PositioningService:
         self._sinks = sinks
         self._tracker = Tracker()
         self._reporting = Reporting(profile)
+        self._datum = datum
+        self._mode = mode
+        self._new_blur = blur
+        self._blur: Blur | None = None  # while idle
+        self._watching = Watching(profile)
         self._counts: Counter[str] = Counter()  # not yet reported
         self._counts_at = clock.monotonic()
 
@@ -77,9 +91,9 @@ class PositioningService:
         A sink may call this while it handles an estimate: it then is the only message about it.
         None when there is no estimate yet.
         """
-        if self.last is None:
+        if self.last is None or self._mode() != "delivery":
             return None
-        report = self._reporting.force(self.last, reason)
+        report = self._reporting.force(self._told(self.last), reason)
         await self._record(report, self.last.fix)
         return report
 
@@ -88,6 +102,28 @@ class PositioningService:
         estimate = self._tracker.react(fix)
         if estimate is None:
             if self._tracker.rejected["late"] > late:
+    async def rest(self) -> None:
+        """The receiver is not to be used: then nothing is wrong with it."""
+        self._blur = None
+        self._health.clear(NO_FIX)
+        self._health.clear(STALE)
+
+    def forget(self) -> None:
+        """Where the rider was."""
+        self.last = None
+        self._watching.forget()
+
+    def whereabouts(self) -> Estimate | None:
+        """The newest estimate in the datum of what is told; for an SOS."""
+        return None if self.last is None else self._told(self.last)
+
+    def view(self) -> View:
+        """What a person sees who watches the receiver on this device."""
+        mode = self._mode()
+        withheld = None if mode == "delivery" else f"the rider's mode is {mode}: nothing exact"
+        self._watching.dropped = dict(self._tracker.rejected)
+        return self._watching.view(self._clock.monotonic(), self._clock.wall(), withheld)
+
                 self._stale()
             else:
                 self._no_fix()
@@ -96,18 +132,53 @@ class PositioningService:
         self._health.clear(STALE)
         if fix.utc is not None and estimate.verdict != "rejected":
             self._clock.gps_time(fix.t, fix.utc)
-        self.last = estimate
+        self.last = self._watching.estimate = estimate
+        if self._mode() == "delivery":
+            await self._exactly(estimate)
+        elif self._mode() == "idle" and self._new_blur is not None:
+            await self._roughly(estimate, self._new_blur)
+
+    async def _exactly(self, estimate: Estimate) -> None:
+        if self._blur is not None:  # what the server was told last is a cell: begin anew
+            self._blur, self._reporting = None, Reporting(self._profile)
         for sink in self._sinks:
             await sink(estimate)
-        report = self._reporting.react(estimate)
+        if self._mode() != "delivery":
+            return  # it became stricter while a sink waited
+        report = self._reporting.react(self._told(estimate))
         if report is not None:
-            await self._record(report, fix)
+            await self._record(report, estimate.fix)
+
+    async def _roughly(self, estimate: Estimate, new_blur: Callable[[], Blur]) -> None:
+        if self._blur is None:
+            self._blur = new_blur()
+        blurred = self._blur.react(estimate.t, estimate.lat, estimate.lon)
+        if blurred is not None:
+            fix_t = self._fix_time(estimate.t, estimate.fix)
+            body = blurred_body(blurred, fix_t=fix_t, datum=self._datum)
+            await self._recorder.record(body, t=estimate.t)
+
+    def _told(self, estimate: Estimate) -> Estimate:
+        """In the datum that the server extrapolates in, so that its picture is checked in that."""
+        if self._datum == "wgs84":
+            return estimate
+        fix = estimate.fix
+        if fix.lat is not None and fix.lon is not None:
+            lat, lon = convert(fix.lat, fix.lon, "wgs84", self._datum)
+            fix = replace(fix, lat=lat, lon=lon)
+        lat, lon = convert(estimate.lat, estimate.lon, "wgs84", self._datum)
+        return replace(estimate, lat=lat, lon=lon, fix=fix)
 
     async def _record(self, report: Report, fix: Fix) -> None:
-        body = position_body(report, fix_t=self._fix_time(report, fix), profile=self._profile.name)
+        body = position_body(
+            report,
+            fix_t=self._fix_time(report.t, fix),
+            profile=self._profile.name,
+            datum=self._datum,
+        )
         await self._recorder.record(body, t=report.t)
 
-    def _fix_time(self, report: Report, fix: Fix) -> float:
+    def _fix_time(self, t: float, fix: Fix) -> float:
         """Unix s. The receiver knows it best, unless it contradicts a disciplined clock."""
         wall = self._clock.wall_at(report.t)
         if fix.utc is None:

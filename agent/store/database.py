@@ -54,6 +54,7 @@ class _Work:
     run: Callable[[sqlite3.Connection], Any]
     write: bool
     done: Future[Any]
+    alone: bool = False  # outside of any transaction
 
 
 class Database:
@@ -68,8 +69,11 @@ class Database:
         self._home_at = 0.0  # monotonic s of the next attempt to leave it
         self._memory: sqlite3.Connection | None = None  # in use while the disk refuses
         self._died: BaseException | None = None  # what ended the thread, if a bug did
+        self._forgetful = False  # the disk does not know how the last life ended
         self.moved: Callable[[str], None] = lambda _epoch: None  # into memory; in the event loop
         self.committed: Callable[[], None] = lambda: None  # in the event loop, after each write
+        # In the first transaction, where the disk does not know how the last life ended.
+        self.lost: Callable[[sqlite3.Connection], None] = lambda _tx: None
 
     async def open(self) -> None:
         """Raises StoreError when the folder cannot be used.
@@ -84,6 +88,9 @@ class Database:
             target=self._serve, args=(connection,), name="store", daemon=True
         )
         self._thread.start()
+        if self._forgetful:
+            await self.write(self.lost)
+        await self._submit(self._say_home, write=True)
 
     async def close(self) -> None:
         if self._thread is not None:
@@ -120,10 +127,19 @@ class Database:
         if not self._reserve().exists():
             await asyncio.get_running_loop().run_in_executor(None, self._fill_reserve)
 
-    async def _submit(self, run: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+    async def scrub(self) -> None:
+        """Write the file anew without what was deleted from it, and empty its log.
+
+        Where the disk has no room for a second copy, only the log is emptied.
+        """
+        await self._submit(_scrub, write=False, alone=True)
+
+    async def _submit(
+        self, run: Callable[[sqlite3.Connection], T], *, write: bool, alone: bool = False
+    ) -> T:
         if self._thread is None:
             raise StoreError("the store is closed")
-        work = _Work(run, write, Future())
+        work = _Work(run, write, Future(), alone)
         self._queue.put(work)
         if self._died is not None:
             raise RuntimeError("the store's thread has ended") from self._died
@@ -136,7 +152,10 @@ class Database:
         try:
             with contextlib.closing(disk):
                 while (group := self._next_group()) is not None:
-                    self._commit(disk, group)
+                    self._commit(disk, [work for work in group if not work.alone])
+                    for work in group:
+                        if work.alone:
+                            self._commit(disk, [work])
                     if self._memory is not None:
                         self._go_home(disk)
                 if self._memory is not None and not self._go_home(disk, at_once=True):
@@ -215,6 +234,7 @@ class Database:
         self._memory = refuge.move_in(disk, epoch)
         if self._memory is None:
             return False
+        refuge.mark_away(self._home())
         self._home_at = self._clock.monotonic() + HOME_S
         self._loop.call_soon_threadsafe(self._tell_moved, epoch, str(error))
         return True
@@ -228,6 +248,7 @@ class Database:
             return False
         self._memory.close()
         self._memory = None
+        refuge.mark_home(self._home())
         self._loop.call_soon_threadsafe(self._health.clear, "store.memory")
         return True
 
@@ -255,6 +276,8 @@ class Database:
                 raise StoreError(f"{self.path} cannot be opened: {error}") from error
             trouble = self._set_aside(str(error))
             connection = self._connect()
+        marked = connection.execute("SELECT 1 FROM meta WHERE key = 'home'").fetchone()
+        self._forgetful = trouble is not None or (bool(marked) and not self._home().exists())
         self._fill_reserve()
         return connection, trouble
 
@@ -297,6 +320,14 @@ class Database:
             "begun. Nothing was deleted: keep the file and call support."
         )
 
+    def _say_home(self, tx: sqlite3.Connection) -> None:
+        """From now on the absence of the mark says something."""
+        if self._memory is None and refuge.mark_home(self._home()):
+            tx.execute("INSERT OR IGNORE INTO meta VALUES ('home', 'marked')")
+
+    def _home(self) -> Path:
+        return self.path.with_name(self.path.name + ".home")
+
     def _reserve(self) -> Path:
         return self.path.with_name(self.path.name + ".reserve")
 
@@ -323,6 +354,14 @@ def migrate(connection: sqlite3.Connection) -> None:
             f"BEGIN IMMEDIATE;\n{script.read_text(encoding='utf-8')}\n"
             f"PRAGMA application_id={APPLICATION_ID};\nPRAGMA user_version={number};\nCOMMIT;"
         )
+
+
+def _scrub(connection: sqlite3.Connection) -> None:
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        log.info("the database could not be written anew: %s", error)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _attempt(connection: sqlite3.Connection, work: _Work) -> tuple[Any, BaseException | None]:

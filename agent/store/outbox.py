@@ -36,6 +36,7 @@ from agent.store.database import Database, StoreError
 from agent.store.packing import Pack, pack
 from agent.store.shedding import SHED_ORDER, Room, Shed, Shedding, Thin, measure
 
+from agent.store.purging import gaps, purge
 log = logging.getLogger(__name__)
 
 HOLD_S: dict[Stream, float] = {"critical": 0.0, "state": 0.5, "telemetry": 5.0}
@@ -387,6 +388,39 @@ class Outbox:
     def _forget(self, tx: sqlite3.Connection) -> dict[Stream, int]:
         """Delete what is acknowledged; up to where, once that is committed."""
         done: dict[Stream, int] = {}
+    async def purge(self, kinds: Collection[str]) -> int:
+        """Take back what nobody has received yet of these kinds; how many there were.
+
+        Nothing of it can be read from the disk afterwards. Not for kinds of `critical`.
+        """
+        names: tuple[Stream, ...] = ("state", "telemetry")
+        count = sum(self._purge_memory(name, kinds) for name in names)
+
+        def act(tx: sqlite3.Connection) -> tuple[int, dict[Stream, int]]:
+            forgotten = self._forget(tx)
+            return sum(purge(tx, name, kinds, self._gap_row) for name in names), forgotten
+
+        more, forgotten = await self._database.write(act)
+        for name, upto in forgotten.items():
+            self._streams[name].forgotten = upto
+        await self._database.scrub()
+        return count + more
+
+    def _purge_memory(self, name: Stream, kinds: Collection[str]) -> int:
+        """A group that is just being committed is on the disk before the disk's turn comes."""
+        tail = self._streams[name].tail
+        made = {gap.last: gap for gap in gaps(((r.seq, r.kind) for _, r in tail), kinds)}
+        kept = [(t, row) for t, row in tail if row.kind not in kinds or row.seq in made]
+        count = sum(row.kind in kinds for _, row in tail)
+        tail.clear()
+        for t, row in kept:
+            gap = made.get(row.seq)
+            tail.append((t, row if gap is None else self._gap_row(row.seq, gap)))
+        return count
+
+    def _gap_row(self, seq: int, gap: Gap) -> Row:
+        return self._row(seq, gap, None)
+
         for name, stream in self._streams.items():
             if stream.forgettable:
                 done[name] = upto = stream.acked

@@ -393,6 +393,17 @@ class Uplink:
         )
         self._hungry.set()
 
+    def reread(self) -> None:
+        """The outbox took rows back: what was read of them is not sent."""
+        for name, old in self._streams.items():
+            self._streams[name] = _Progress(old.cursor, old.moved, old.patience, old.paused_until)
+        self._hungry.set()
+
+    async def announce(self) -> None:
+        """Say anew how the device is; where there is no link, the next birth does."""
+        if self._window is not None and self._announced is self._window:
+            await self._announce("online")
+
     async def _tick(self) -> None:
         while True:
             await self.clock.sleep(1.0)

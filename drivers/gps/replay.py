@@ -58,3 +58,4 @@ DRIVER = Driver(
     settings=Settings,
     open=open_receiver,
 )
+    made_up=True,

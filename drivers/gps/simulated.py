@@ -167,3 +167,4 @@ DRIVER = Driver(
     settings=Settings,
     open=open_receiver,
 )
+    made_up=True,
