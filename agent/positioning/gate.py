@@ -13,6 +13,7 @@ from drivers.base import Fix
 AGE_MAX_S = 2.0
 STEP_MIN_S = 0.02  # no receiver is faster than 25 Hz, or this is the same epoch again
 SAME_OFFSET_S = 0.3  # two late fixes that agree so well: the receiver's clock was set
+SIGMA_MAX_M = 50.0  # a receiver that states more says that it does not know
 DRIFT = 1e-4  # s/s that the machine's clock and the receiver's may drift apart, generously
 
 
@@ -40,6 +41,8 @@ class Gate:
             return "impossible", fix.t
         if abs(fix.lat) < 1e-6 and abs(fix.lon) < 1e-6:
             return "null island", fix.t
+        if fix.sigma is not None and not fix.sigma <= SIGMA_MAX_M:
+            return "imprecise", fix.t
         t = self._taken(fix)
         if fix.t - t > AGE_MAX_S:
             return "late", t

@@ -1,8 +1,9 @@
 """Decides what the server must hear of: it hears again when its own picture would be wrong.
 
 Server and device extrapolate the last message in the same way (geodesy.extrapolate). The device
-compares that picture with every estimate and sends a new message once it is off by `max_error_m`,
-so between two messages it never is. The prediction uses the values as published, after rounding.
+compares that picture with every estimate, and with every fix that the estimate does not refute, and
+sends a new message once it is off by `max_error_m`, so between two messages it never is. The
+prediction uses the values as published, after rounding.
 
 The published velocity is the one that will serve the coming seconds: a rider who is turning or
 braking goes on doing so for about another second (LEAD_S), which saves a tenth of the messages.
@@ -13,10 +14,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import hypot
 from types import MappingProxyType
 from typing import Literal
 
-from agent.positioning.geodesy import distance_m, extrapolate, turn_deg
+from agent.positioning.geodesy import distance_m, extrapolate, moved, offset_m, turn_deg
 from agent.positioning.tracker import Estimate
 
 Reason = Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence"]
@@ -27,6 +29,9 @@ TURNED_DEG = 30.0
 WAKE_S = 30.0  # silence after which a message says that we are back
 LEAD_S = 1.0
 LEAD_TURN_MAX_DEG = 45.0
+REFUTED = 1.8  # limits between fix and estimate: no message could be right about both
+REFUTED_STILL_M = 5.0  # who stands does not move: a fix that does is a reflection
+NEAR = 0.9  # limits at most between a message and the fix that it must be right about
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +103,11 @@ class Reporting:
     def force(self, now: Estimate, reason: Reason) -> Report:
         """A message about this estimate, whatever the server believes."""
         speed, course = self._velocity(now)
-        if reason == "moved":
-            reason = self._kind(speed, course)
+        if reason in {"moved", "heartbeat"}:
+            reason = self._kind(reason, speed, course)
+        lat, lon = self._place(now)
         self._told = Report(
-            now.t, round(now.lat, 7), round(now.lon, 7), speed, course, round(now.acc, 1), reason
+            now.t, round(lat, 7), round(lon, 7), speed, course, round(now.acc, 1), reason
         )
         return self._told
 
@@ -109,20 +115,46 @@ class Reporting:
         told = self._told
         if told is None or (self._seen is not None and now.t - self._seen.t > WAKE_S):
             return "wake"
-        off = distance_m(*told.believed_at(now.t), now.lat, now.lon)
-        if off >= self.profile.max_error_m - ROUNDING_M:
+        limit = self.profile.max_error_m - ROUNDING_M
+        lat, lon = told.believed_at(now.t)
+        if distance_m(lat, lon, now.lat, now.lon) >= limit:
+            return "moved"
+        if (fix := self._unrefuted(now)) is not None and distance_m(lat, lon, *fix) >= limit:
             return "moved"
         if told.speed > 0 and not now.moving:
             return "stop"
         beat = self.profile.moving_s if now.moving else self.profile.still_s
         return "heartbeat" if 0 < beat <= now.t - told.t + 0.05 else None
 
-    def _kind(self, speed: float, course: float | None) -> Reason:
-        """What is new to the server in a message that its error made necessary."""
+    def _unrefuted(self, now: Estimate) -> tuple[float, float] | None:
+        """The fix itself, where it is another place than the estimate but may be right."""
+        lat, lon = now.fix.lat, now.fix.lon
+        if now.verdict != "filtered" or lat is None or lon is None:
+            return None
+        most = REFUTED * self.profile.max_error_m if now.moving else REFUTED_STILL_M
+        return (lat, lon) if distance_m(now.lat, now.lon, lat, lon) <= most else None
+
+    def _place(self, now: Estimate) -> tuple[float, float]:
+        """The estimate, moved towards the fix as far as this one needs."""
+        fix = self._unrefuted(now)
+        if fix is None:
+            return now.lat, now.lon
+        east, north = offset_m(now.lat, now.lon, *fix)
+        share = 1 - NEAR * self.profile.max_error_m / max(hypot(east, north), ROUNDING_M)
+        return (
+            moved(now.lat, now.lon, east * share, north * share)
+            if share > 0
+            else (now.lat, now.lon)
+        )
+
+    def _kind(self, reason: Reason, speed: float, course: float | None) -> Reason:
+        """What is new to the server in a message that its error or the time made necessary."""
         told = self._told
         assert told is not None
         if (told.speed > 0) != (speed > 0):
             return "start" if speed > 0 else "stop"
+        if reason == "heartbeat":
+            return reason
         if told.course is None or course is None or turn_deg(told.course, course) < TURNED_DEG:
             return "moved"
         return "turned"

@@ -27,6 +27,8 @@ def after(seconds: float, *, late: float = 0.0, clock: float = 0.0) -> Fix:
         (replace(FIX, lat=0.0, lon=0.0), "null island"),
         (replace(FIX, lat=float("nan")), "impossible"),
         (replace(FIX, lon=181.0), "impossible"),
+        (replace(FIX, sigma=51.0), "imprecise"),
+        (replace(FIX, sigma=float("nan")), "imprecise"),
     ],
 )
 def test_what_is_no_position_is_not_believed(fix: Fix, cause: str) -> None:
