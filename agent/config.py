@@ -22,6 +22,11 @@ from agent.positioning.reporting import PROFILES
 from drivers.catalog import CATALOG
 from drivers.catalog import load as load_driver
 
+# What a pattern does not say of itself, by setting.
+WHY = {
+    "device.id": "; letters, digits, - and _, 64 at most. No dot: RabbitMQ makes two levels of the"
+    " topic of it, and nothing would arrive",
+}
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
@@ -49,7 +54,7 @@ class Device(Section, frozen=True, kw_only=True):
     id: Annotated[
         str,
         Meta(pattern=topics.DEVICE_ID.pattern),
-        says("its name for the back end: one level of every topic, and the MQTT client id"),
+        says("its name for the back end: one level of every topic, the MQTT client id; no dots"),
     ]
     site: Annotated[str, says("where it belongs; the back end sees it in `state`")] = ""
     clock: Annotated[
@@ -430,7 +435,7 @@ def _leaf(value: Any, type_: Any, where: str) -> list[str]:
     try:
         msgspec.convert(value, type_)
     except msgspec.ValidationError as error:
-        hint = ""
+        hint = WHY.get(where, "")
         choices = [arg for arg in get_args(type_) if isinstance(arg, str)]
         if choices and isinstance(value, str):
             hint = f"{_hint(value, choices)}; it can be {', '.join(choices)}"

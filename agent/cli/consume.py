@@ -31,7 +31,8 @@ def add(groups: common.Groups) -> None:
         dest="from_",
         default=os.environ.get("EDGE_CONSUME_FROM", "mqtt://127.0.0.1:1883"),
         metavar="URL",
-        help="mqtt://HOST[:PORT] or amqp://...; or in $EDGE_CONSUME_FROM",
+        help="mqtt://HOST[:PORT] or amqp://...; several of one cluster with commas;"
+        " or in $EDGE_CONSUME_FROM",
     )
     added.add_argument(
         "--group", default="ingest", help="who share the work: of a queue edge.GROUP with AMQP"

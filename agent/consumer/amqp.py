@@ -1,8 +1,8 @@
 """From a RabbitMQ queue, by AMQP 0-9-1; the only module that imports pika.
 
 RabbitMQ's MQTT plugin puts what devices publish on `amq.topic`, and sends them what is published
-there. A topic's `/` is a routing key's `.`; 4.0.5 does not tell it from a dot of the topic, so no
-device id may have one. The queues are made by config/broker/rabbitmq/definitions.json, not here.
+there. A topic's `/` is a routing key's `.`; RabbitMQ does not tell it from a dot of the topic, so
+device ids have none. The queues are made by config/broker/rabbitmq/definitions.json.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,9 +37,11 @@ class _Receipt(NamedTuple):
 
 
 class AmqpSource:
+    """`urls`: nodes of one cluster; the next one is tried when a connection ends or fails."""
+
     def __init__(
         self,
-        url: str,
+        urls: Sequence[str],
         clock: Clock,
         *,
         queue: str,
@@ -49,10 +51,11 @@ class AmqpSource:
         cert: Path | None = None,
         key: Path | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path} queue {queue}"
+        nodes = ",".join(urlsplit(url).netloc.rpartition("@")[2] for url in urls)
+        parts = urlsplit(urls[0])
+        self.name = f"{parts.scheme}://{nodes}{parts.path} queue {queue}"
         self.trouble: str | None = CONNECTING
-        self._parameters = _parameters(url, instance, ca, cert, key)
+        self._nodes = [_parameters(url, instance, ca, cert, key) for url in urls]
         self._clock = clock
         self._queue = queue
         self._prefetch = min(unacknowledged, 65535)
@@ -63,6 +66,7 @@ class AmqpSource:
         limit = BACKOFF_MIN_S
         while True:
             reason = await self._serve(take)
+            self._nodes.append(self._nodes.pop(0))
             if self.trouble is None:
                 limit = BACKOFF_MIN_S
             if self.trouble in (None, CONNECTING):
@@ -101,7 +105,7 @@ class AmqpSource:
                 ended.set_result(_named(error))
 
         connection = AsyncioConnection(
-            self._parameters,
+            self._nodes[0],
             on_open_callback=opened,
             on_open_error_callback=end,
             on_close_callback=end,

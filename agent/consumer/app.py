@@ -70,12 +70,13 @@ def open_store(url: str, instance: str = "consume") -> Store:
 
 
 def _source(options: Options, clock: Clock, instance: str) -> Source:
-    scheme = options.from_.partition("://")[0]
-    if scheme in ("mqtt", "mqtts"):
+    urls = options.from_.split(",")
+    schemes = {url.partition("://")[0] for url in urls}
+    if schemes <= {"mqtt", "mqtts"}:
         from agent.consumer.mqtt import MqttSource
 
         return MqttSource(
-            options.from_,
+            urls,
             clock,
             group=options.group,
             instance=instance,
@@ -85,11 +86,11 @@ def _source(options: Options, clock: Clock, instance: str) -> Source:
             cert=options.cert,
             key=options.key,
         )
-    if scheme in ("amqp", "amqps"):
+    if schemes <= {"amqp", "amqps"}:
         from agent.consumer.amqp import AmqpSource
 
         return AmqpSource(
-            options.from_,
+            urls,
             clock,
             queue=f"edge.{options.group}",
             instance=instance,

@@ -8,7 +8,7 @@ that is gone, it gives to nobody else, and the devices send it again to those wh
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -23,9 +23,11 @@ MAX_PACKET_BYTES = 8 * 1024 * 1024  # more than is read, so that what is too lar
 
 
 class MqttSource:
+    """`urls`: the broker and others for when it is away; user and password are the first one's."""
+
     def __init__(
         self,
-        url: str,
+        urls: Sequence[str],
         clock: Clock,
         *,
         group: str,
@@ -36,12 +38,14 @@ class MqttSource:
         cert: Path | None = None,
         key: Path | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        parts = urlsplit(urls[0])
+        first, *others = (_without_user(url) for url in urls)
+        self.name = ",".join((first, *others))
         self.trouble: str | None = CONNECTING
         self._sharing = True
         self._settings = LinkSettings(
-            url=self.name,
+            url=first,
+            fallbacks=tuple(others),
             client_id=f"{group}-{instance}",
             # Presence is retained, and retained messages do not come through shared subscriptions.
             subscriptions=(f"{ROOT}/+/state",),
@@ -99,3 +103,8 @@ class MqttSource:
         if self.trouble in (None, CONNECTING):
             log.warning("%s; trying again", reason)
         self.trouble = reason
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -1,4 +1,9 @@
-"""The topic tree. The device's id is one whole level, so that brokers can bind it to its owner."""
+"""The topic tree. The device's id is one whole level, so that brokers can bind it to its owner.
+
+RabbitMQ writes a topic's `/` as `.` and back, so that a dot arrives as a new level. No device id
+has one; commands and orders do (`order.accept`), so a device listens to every level of theirs, and
+`parse` makes dots of them again.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,7 @@ import re
 from typing import NamedTuple
 
 ROOT = "edge/v1"
-DEVICE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+DEVICE_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
 
 
 def state(device: str) -> str:
@@ -45,8 +50,8 @@ def subscriptions(device: str) -> list[str]:
     """What a device listens to."""
     return [
         f"{ROOT}/{device}/ack/+",
-        f"{ROOT}/{device}/order/+",
-        f"{ROOT}/{device}/cmd/+/+",
+        f"{ROOT}/{device}/order/#",
+        f"{ROOT}/{device}/cmd/#",
         desired(device),
     ]
 
@@ -64,4 +69,9 @@ def parse(topic: str) -> Address | None:
     parts = topic.split("/")
     if len(parts) < 4 or f"{parts[0]}/{parts[1]}" != ROOT:
         return None
-    return Address(parts[2], parts[3], tuple(parts[4:]))
+    device, branch, *rest = parts[2:]
+    if branch == "order":
+        rest = [".".join(rest)]
+    elif branch == "cmd" and len(rest) > 2:
+        rest = [".".join(rest[:-1]), rest[-1]]
+    return Address(device, branch, tuple(rest))

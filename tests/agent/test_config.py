@@ -65,6 +65,7 @@ name = "bar"
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        (GOOD.replace("sh-1", "sh.1"), "No dot: RabbitMQ"),
         ('role = "rider"\n[device]\nid = "r"', "a rider needs a [position] section"),
         ('role = "shop"\n[device]\nid = "s"', "a shop needs at least one [[printer]]"),
         (GOOD + 'backup = "kitchen"', "cannot be its own backup"),

@@ -83,6 +83,19 @@ def test_every_body_has_its_kind_and_stream() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("sent", "rest"),
+    [
+        ("cmd/order.accept/c1", ("order.accept", "c1")),
+        ("order/A.17", ("A.17",)),
+        ("evt/position", ("position",)),
+    ],
+)
+def test_what_rabbitmq_makes_of_a_dot_is_read_as_the_dot(sent: str, rest: tuple[str, ...]) -> None:
+    for topic in (sent, sent.replace(".", "/")):
+        assert topics.parse(f"edge/v1/sh-1/{topic}") == ("sh-1", sent.partition("/")[0], rest)
+
+
 @given(st.text(max_size=60))
 def test_any_topic_is_taken_apart_or_refused(topic: str) -> None:
     address = topics.parse(topic)
