@@ -59,6 +59,7 @@ from agent.printing.desk import PrintingDesk
 from agent.printing.devices import open_printer
 from agent.printing.service import PrinterService
 from agent.roles import ROOMS, Room
+from agent.store import lost
 from agent.store.database import Database, StoreError
 from agent.store.inbox import Inbox, Route
 from agent.store.lock import only_one
@@ -96,6 +97,7 @@ class App:
         self.changes = Changes()
         self.signals = Signals()
         self.database = Database(Path(self.config.store.path), clock, self.health)
+        self.database.lost = partial(lost.begin, clock=clock)
         self.outbox = Outbox(
             self.database,
             clock,

@@ -18,12 +18,13 @@ from agent.core.clock import Clock
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
 from agent.printing import jobs, spool
-from agent.printing.jobs import ASKED, WAITING, Job
+from agent.printing.jobs import ASKED, WAITING, Job, doubt
 from agent.printing.layout import Stamp
 from agent.printing.render import Renderer
 from agent.printing.routing import new_job, react
 from agent.printing.service import REROUTE_AFTER_S, PrinterService
 from agent.printing.ticket import Ticket
+from agent.store import lost
 from agent.store.database import Database
 from drivers.printer.elements import Element
 
@@ -99,8 +100,9 @@ class PrintingDesk:
         plan = react(order, spool.of_order(tx, order.order_id), self._printers, now_ms)
         for job, reason in plan.cancel:
             self._cancel(tx, job, reason, now_ms)
+        doubtful = lost.in_doubt(tx, order.placed_at, self._clock)
         for job in plan.insert:
-            spool.insert(tx, job)
+            spool.insert(tx, doubt(job) if doubtful else job)
 
     def wake(self) -> None:
         """Jobs were committed."""

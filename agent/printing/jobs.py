@@ -19,13 +19,14 @@ ticket, so *received* and *rendered* would say no more than `queued`. *Reprint* 
 of a job in doubt and carries its banner by `doubts`; *rerouted* is an event and a changed
 `printer`, not a state, because the job then waits like any other. *Failed* does not exist: a job
 waits, or a person decides. `doubts` counts the attempts that may have come out on paper; each
-further one is printed with the banner POSSIBLE DUPLICATE.
+further one is printed with the banner POSSIBLE DUPLICATE. A job may begin with one: of a life that
+ended while the store was in memory nobody knows what it printed (agent/store/lost.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.contract.events import PrintEvent
@@ -122,6 +123,11 @@ def job_id(order_id: str, version: int, home: str, station: str, copy: int) -> s
 def waiting(doubts: int) -> State:
     """The state of a job that may be sent."""
     return "in_doubt" if doubts else "queued"
+
+
+def doubt(job: Job) -> Job:
+    """A new job whose paper may be out since before the disk's memory begins."""
+    return replace(job, state=waiting(1), doubts=1)
 
 
 def event(job: Job, told: Told, reason: str | None = None) -> PrintEvent:

@@ -4,12 +4,18 @@ Orders must be served although a card is full, read-only or broken. The database
 of it moves: whoever asks the store goes on as before, and it moves back when the disk takes it.
 What happens meanwhile would not survive a power cut, so it gets a new epoch: no number that the
 back end has seen from here can ever be given out again by what is left on the disk.
+
+A file beside the database says that the disk has everything. It is removed on the way out, which a
+full disk allows: a life that finds it missing knows that the one before ended in memory (see lost).
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 import uuid
+from pathlib import Path
 
 LIMIT_BYTES = 48 * 1024 * 1024  # of memory; a longer backlog stays on the disk and waits there
 
@@ -43,9 +49,11 @@ def move_in(disk: sqlite3.Connection, epoch: str) -> sqlite3.Connection | None:
         (pages,) = disk.execute("PRAGMA page_count").fetchone()
         (size,) = disk.execute("PRAGMA page_size").fetchone()
         if pages * size <= LIMIT_BYTES:
-            disk.backup(memory)
+            disk.backup(memory, progress=_give_up)
             memory.execute("UPDATE meta SET value = ? WHERE key = 'epoch'", (epoch,))
             return memory
+    except Locked:
+        pass
     except sqlite3.Error as error:
         if not is_disk(error):
             memory.close()
@@ -55,11 +63,57 @@ def move_in(disk: sqlite3.Connection, epoch: str) -> sqlite3.Connection | None:
 
 
 def move_home(memory: sqlite3.Connection, disk: sqlite3.Connection) -> bool:
-    """Write everything back in one transaction; False when the disk still refuses."""
+    """Write everything back in one transaction; False when the disk still refuses.
+
+    Nobody waits for a lock here: the store has others to serve, and comes back later.
+    """
+    (patience,) = disk.execute("PRAGMA busy_timeout").fetchone()
     try:
-        memory.backup(disk)
+        disk.execute("PRAGMA busy_timeout=0")
+        memory.backup(disk, progress=_give_up)
     except sqlite3.Error as error:
         if not is_disk(error):
             raise
         return False
+    except Locked:
+        return False
+    finally:
+        disk.execute(f"PRAGMA busy_timeout={patience}")
     return True
+
+
+class Locked(Exception):
+    """Another program holds the database; Python's backup would wait for it without end."""
+
+
+def _give_up(status: int, _remaining: int, _total: int) -> None:
+    if status & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        raise Locked
+
+
+def mark_home(mark: Path) -> bool:
+    """Say that the disk has everything; whether that could be said."""
+    if mark.exists():
+        return True
+    try:
+        mark.touch()
+        _sync(mark.parent)
+    except OSError:
+        return False
+    return True
+
+
+def mark_away(mark: Path) -> None:
+    """Take it back; on a disk that is read-only it stays."""
+    with contextlib.suppress(OSError):
+        mark.unlink(missing_ok=True)
+        _sync(mark.parent)
+
+
+def _sync(folder: Path) -> None:
+    """A name is on the disk once its folder is."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -54,6 +55,21 @@ def ids(count: int) -> set[str]:
     return {f"sys-{n:05d}" for n in range(1, count + 1)}
 
 
+def fill_until_it_lives_in_memory(
+    shop: Agent, backend: ForeignBackEnd, ballast: Ballast, count: int
+) -> int:
+    """How many orders there were then; all of them are printed."""
+    ballast.fill()
+    while "store.memory" not in shop.health():  # the reserve feeds the first of them
+        assert count < 1000, shop.words()
+        for number in range(count + 1, count + 21):
+            backend.order(shop.device, order(number, note="n" * 2000))
+        count += 20
+        wait(lambda n=count: printed(backend) == ids(n), f"they print; {shop.words()}")
+        ballast.fill()
+    return count
+
+
 def test_a_full_disk_is_said_loses_no_order_and_heals_by_itself(
     tmp_path: Path,
     agent: Callable[..., Agent],
@@ -68,15 +84,7 @@ def test_a_full_disk_is_said_loses_no_order_and_heals_by_itself(
     backend.order(shop.device, order(1))
     wait(lambda: "sys-00001" in printed(backend), "it prints")
     ballast = Ballast(disk)
-    ballast.fill()
-    count = 1
-    while "store.memory" not in shop.health():  # the reserve feeds the first of them
-        assert count < 1000, shop.words()
-        for number in range(count + 1, count + 21):
-            backend.order(shop.device, order(number, note="n" * 2000))
-        count += 20
-        wait(lambda n=count: printed(backend) == ids(n), f"they print; {shop.words()}")
-        ballast.fill()
+    count = fill_until_it_lives_in_memory(shop, backend, ballast, 1)
     wait(lambda: backend.of("health", code="store.memory"), "it is said there too")
     for number in range(count + 1, count + 11):
         backend.order(shop.device, order(number))
@@ -92,6 +100,45 @@ def test_a_full_disk_is_said_loses_no_order_and_heals_by_itself(
     found = printer.tickets()
     assert found == {name: [False] for name in ids(count)}
     assert backend.verdict() == []
+
+
+def test_what_was_printed_from_memory_comes_again_with_the_banner_after_a_power_cut(
+    tmp_path: Path,
+    agent: Callable[..., Agent],
+    broker: Mosquitto,
+    backend: ForeignBackEnd,
+    printer: Printer,
+    stack: contextlib.ExitStack,
+) -> None:
+    disk = stack.enter_context(mounted(tmp_path / "disk", "size=24m"))
+    config = shop_config(f"tcp://127.0.0.1:{printer.port}")
+    clock = ["env", "EDGE_AGENT_DEVICE__CLOCK=trusted"]
+    shop = agent(broker.port, config, store=disk / "agent.db", wrapper=clock).start().ready()
+    backend.order(shop.device, order(1))
+    wait(lambda: "sys-00001" in printed(backend), "it prints")
+    ballast = Ballast(disk)
+    count = fill_until_it_lives_in_memory(shop, backend, ballast, 1)
+    for number in range(count + 1, count + 6):
+        backend.order(shop.device, order(number))
+    wait(lambda: printed(backend) == ids(count + 5), f"they print; {shop.words()}")
+    shop.kill()
+    ballast.drop()
+    shop.start().ready(online=True)
+    # The disk knows nothing of the last five, so the back end sends them again.
+    wait(lambda: len(printer.tickets()[f"sys-{count + 5:05d}"]) == 2, f"again; {shop.words()}")
+    later = int((time.time() + 3600) * 1000)  # than the slack of a clock that nobody compares
+    backend.order(shop.device, order(count + 6, placed_at=later))
+    wait(lambda: printed(backend) == ids(count + 6), f"it goes on; {shop.words()}")
+    found = printer.tickets()
+    assert found.pop(f"sys-{count + 6:05d}") == [False], "this one is new"
+    for name, banners in found.items():
+        assert banners in ([False], [False, True]), f"{name} came twice and does not say so"
+    assert [found[name] for name in sorted(found)[-5:]] == [[False, True]] * 5
+    shop.stop()
+    shop.start().ready(online=True)
+    backend.order(shop.device, order(count + 7, placed_at=later))
+    wait(lambda: printed(backend) == ids(count + 7), f"a clean start; {shop.words()}")
+    assert printer.tickets()[f"sys-{count + 7:05d}"] == [False]
 
 
 def test_a_damaged_database_is_set_aside_and_orders_come_again(
@@ -111,6 +158,9 @@ def test_a_damaged_database_is_set_aside_and_orders_come_again(
     assert list(shop.store.parent.glob("agent.db.*.aside"))
     backend.order(shop.device, order(6))
     wait(lambda: "sys-00006" in printed(backend), shop.words())
+    again = ids(5)
+    wait(lambda: all(len(printer.tickets()[name]) == 2 for name in again), shop.words())
+    assert all(printer.tickets()[name] == [False, True] for name in again)
     assert len({epoch for _, epoch, _ in backend.books}) == 2
     assert backend.verdict() == []
 
