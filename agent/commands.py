@@ -21,6 +21,7 @@ from agent.core.health import Health
 from agent.fleet.commands import CommandTable
 from agent.orders.service import OrderDesk
 from agent.positioning.service import PositioningService
+from agent.positioning.watching import View
 from agent.printing.desk import PrintingDesk
 from agent.store.database import Database
 from agent.store.inbox import Inbox
@@ -128,6 +129,8 @@ class Rooms:
         add("queue.retry", "Handle set-aside messages again.", self.retry, RetryMessages)
         add("uplink.spread", "Spread reconnecting over so many seconds.", self.spread, Spread)
         add("sound.test", "Play the chime and a phrase.", self.test_sound)
+        # An exact place is for who stands at the device, whatever the back end may know.
+        add("gps.view", "What the receiver says.", self.view, changes=False, remote=False)
         add("sos.test", "Say what an SOS would do now.", self.test_sos, changes=False)
         add("sos.raise", "Raise an SOS.", self.raise_sos, remote=False)
         add("sos.cancel", "End an SOS.", self.cancel_sos)
@@ -279,6 +282,11 @@ class Rooms:
         finally:
             await self.speaker.close()
         return "played; if nobody heard it, check volume and cable"
+
+    async def view(self, _params: Any, _by: str) -> View:
+        if self.positioning is None:
+            raise Rejected("not_here", "this device has no receiver")
+        return self.positioning.view()
 
     async def test_sos(self, _params: Any, _by: str) -> str:
         last = self.positioning.last if self.positioning else None

@@ -34,6 +34,7 @@ class Heartbeat:
         self._clock = clock
         self._health = health
         self._busy_since: float | None = clock.monotonic()
+        self.retry_max_s = BACKOFF_MAX_S  # lower for a service that must be back at once
 
     async def idle(self, waiting: Awaitable[T]) -> T:
         """Wait for the outside (a reading, a queue, a timer): however long, it is no hang."""
@@ -98,7 +99,7 @@ class Supervisor:
                 backoff = BACKOFF_MIN_S
             self._health.set(f"service.{service.name}", failure)
             await heart.idle(self._clock.sleep(backoff))
-            backoff = min(backoff * 2, BACKOFF_MAX_S)
+            backoff = min(backoff * 2, heart.retry_max_s)
 
     async def _watch(self) -> None:
         while True:

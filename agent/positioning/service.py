@@ -18,10 +18,12 @@ from agent.positioning.message import blurred_body, position_body
 from agent.positioning.privacy import Blur, Mode
 from agent.positioning.reporting import Profile, Reason, Report, Reporting
 from agent.positioning.tracker import Estimate, Tracker
+from agent.positioning.watching import View, Watching
 from drivers.base import Fix, GpsReceiver
 
-NO_FIX_S = 30.0
-STALE_S = 10.0
+NO_FIX_S = 3.0  # with a fix a second: longer than a lost sentence, as long as silence
+STALE_S = 0.5  # the gate has waited for 2 s already
+RETRY_S = 2.0  # a receiver or gpsd that is back is heard within this
 COUNTS_EVERY_S = 60.0
 UTC_TRUST_S = 5.0  # a receiver that is further off than this from NTP has lost a week or an era
 CAUSES_MAX = 20  # in one report; the causes are ours, so this only guards against a driver's slip
@@ -46,34 +48,36 @@ class PositioningService:
         health: Health,
         profile: Profile,
         sinks: Sequence[Sink] = (),
-    ) -> None:
-        self.last: Estimate | None = None
         datum: Literal["wgs84", "gcj02"] = "wgs84",
         mode: Callable[[], Mode] = lambda: "delivery",
         blur: Callable[[], Blur] | None = None,
-        self._open = open_receiver
+    ) -> None:
         """`datum` of what is told; `mode` says how much may be, and `blur` what of an idle rider:
         then neither the sinks nor the reports know anything."""
+        self.last: Estimate | None = None
+        self._open = open_receiver
         self._clock = clock
         self._recorder = recorder
         self._health = health
         self._profile = profile
         self._sinks = sinks
-        self._tracker = Tracker()
-        self._reporting = Reporting(profile)
         self._datum = datum
         self._mode = mode
         self._new_blur = blur
         self._blur: Blur | None = None  # while idle
         self._watching = Watching(profile)
+        self._tracker = Tracker()
+        self._reporting = Reporting(profile)
         self._counts: Counter[str] = Counter()  # not yet reported
         self._counts_at = clock.monotonic()
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Until the receiver's input ends; DriverError when the receiver is gone or silent."""
         self._no_fix()
+        heartbeat.retry_max_s = RETRY_S
         seen: Counter[str] = Counter()
         async with self._open() as receiver:
+            self._watching.receiver = receiver
             fixes = aiter(receiver.fixes())
             try:
                 while (fix := await heartbeat.idle(anext(fixes, None))) is not None:
@@ -82,6 +86,7 @@ class PositioningService:
                     seen = self._count(receiver, seen)
                     await self._report_counts()
             finally:
+                self._watching.receiver = None
                 self._count(receiver, seen)
                 self._no_fix()
 
@@ -89,7 +94,7 @@ class PositioningService:
         """Tell the server of the newest estimate now, e.g. because a fence was crossed.
 
         A sink may call this while it handles an estimate: it then is the only message about it.
-        None when there is no estimate yet.
+        None when there is no estimate yet, or where it may not be told exactly.
         """
         if self.last is None or self._mode() != "delivery":
             return None
@@ -97,11 +102,6 @@ class PositioningService:
         await self._record(report, self.last.fix)
         return report
 
-    async def _take(self, fix: Fix) -> None:
-        late = self._tracker.rejected["late"]
-        estimate = self._tracker.react(fix)
-        if estimate is None:
-            if self._tracker.rejected["late"] > late:
     async def rest(self) -> None:
         """The receiver is not to be used: then nothing is wrong with it."""
         self._blur = None
@@ -121,9 +121,18 @@ class PositioningService:
         """What a person sees who watches the receiver on this device."""
         mode = self._mode()
         withheld = None if mode == "delivery" else f"the rider's mode is {mode}: nothing exact"
+        if withheld is None:
+            troubles = (c for c in self._health.conditions() if c.code == f"service.{self.name}")
+            withheld = next((trouble.text for trouble in troubles), None)
         self._watching.dropped = dict(self._tracker.rejected)
         return self._watching.view(self._clock.monotonic(), self._clock.wall(), withheld)
 
+    async def _take(self, fix: Fix) -> None:
+        self._watching.fix = fix
+        late = self._tracker.rejected["late"]
+        estimate = self._tracker.react(fix)
+        if estimate is None:
+            if self._tracker.rejected["late"] > late:
                 self._stale()
             else:
                 self._no_fix()
@@ -177,10 +186,11 @@ class PositioningService:
             datum=self._datum,
         )
         await self._recorder.record(body, t=report.t)
+        self._watching.told(report)
 
     def _fix_time(self, t: float, fix: Fix) -> float:
         """Unix s. The receiver knows it best, unless it contradicts a disciplined clock."""
-        wall = self._clock.wall_at(report.t)
+        wall = self._clock.wall_at(t)
         if fix.utc is None:
             return wall
         contradicts = abs(fix.utc - wall) > UTC_TRUST_S and self._clock.quality() == "ntp"

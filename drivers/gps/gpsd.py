@@ -3,6 +3,8 @@ r"""Fixes from a running gpsd, over its JSON protocol (gpsd_json(5)), on a socke
     -> ?WATCH={"enable":true,"json":true}\n
     <- {"class":"TPV","device":"/dev/ttyACM0","mode":3,"time":"2026-11-22T06:10:51.000Z",
         "lat":31.2304,"lon":121.4737,"track":65.1,"speed":5.2,"eph":17.3,...}\r\n
+    <- {"class":"DEVICES","devices":[{"path":"/dev/ttyACM0","driver":"u-blox","bps":9600,..}]}\r\n
+    <- {"class":"DEVICE","path":"/dev/ttyACM0","activated":0}\r\n           (it was unplugged)
     <- {"class":"SKY","hdop":0.76,"satellites":[{"PRN":1,"used":true},...],...}\r\n
 
 gpsd-py3 decodes the reports. Its own connection has no timeout and its getters guess (a missing
@@ -22,13 +24,15 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from drivers.base import Clock, Driver, DriverError, Fix, GpsReceiver
+from drivers.base import About, Clock, Driver, DriverError, Fix, GpsReceiver
 
 WATCH = b'?WATCH={"enable":true,"json":true}\n'
 CONNECT_S = 3.0
 FIRST_S = 20.0  # gpsd may have to find the receiver's speed first
 LINE_MAX = 64 * 1024  # a SKY report with 140 satellites is 12 KiB
 MANY = 512  # satellites; more is nonsense
+TEXT_MAX = 80
+CLASSES = ("TPV", "SKY", "GST", "PPS", "TOFF", "ATT")  # of reports that are counted by name
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -36,6 +40,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     port: Annotated[int, Meta(ge=1, le=65535)] = 2947
     device: str | None = None  # of several receivers behind one gpsd, this one
     silence_s: Annotated[float, Meta(gt=0)] = 3.0
+
+
+class _Device(msgspec.Struct, frozen=True):
+    path: str = ""
+    driver: str | None = None
+    subtype: str | None = None
+    bps: int | None = None
+    activated: str | float = ""  # 0 of one that has gone
 
 
 class _Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,6 +63,12 @@ class _Report(msgspec.Struct, frozen=True, omit_defaults=True):
     track: Annotated[float, Meta(ge=0, le=360)] | None = None
     hdop: float | None = None
     satellites: Annotated[list[_Satellite], Meta(max_length=MANY)] | None = None
+    path: str = ""  # of a DEVICE, as the next four
+    driver: str | None = None
+    subtype: str | None = None
+    bps: int | None = None
+    activated: str | float = ""
+    devices: Annotated[list[_Device], Meta(max_length=MANY)] = []
 
 
 class _Satellite(msgspec.Struct, frozen=True):
@@ -70,6 +88,24 @@ class GpsdReceiver:
         self._reader = reader
         self._sky: dict[str, Any] = {}
         self._time: str | None = None  # of the newest fix
+        self._devices: dict[str, _Device] | None = None  # None: gpsd has not said
+        self._heard: Counter[str] = Counter()
+
+    @property
+    def about(self) -> About:
+        """Reports are counted by class: gpsd does not say which sentences it heard."""
+        devices, wanted = self._devices or {}, self._settings.device
+        device = devices.get(wanted) if wanted else next(iter(devices.values()), None)
+        satellites = self._sky.get("satellites")
+        about = About(f"gpsd {self._settings.host}:{self._settings.port}", heard=self._heard)
+        about.in_view = None if satellites is None else len(satellites)
+        if device is not None:
+            about.where += f" {_printable(device.path)}"
+            about.model = (
+                _printable(f"{device.driver or ''} {device.subtype or ''}").strip() or None
+            )
+            about.baud = device.bps
+        return about
 
     async def fixes(self) -> AsyncIterator[Fix]:
         """DriverError when gpsd closes, or when it has no new fix for `silence_s`.
@@ -90,10 +126,7 @@ class GpsdReceiver:
             async with asyncio.timeout(max(0.0, deadline - self._clock.monotonic())):
                 line = await self._reader.readline()
         except TimeoutError as error:
-            raise DriverError(
-                f"gpsd at {host}:{port} has no news from its receiver; check the receiver's cable"
-                " and DEVICES in /etc/default/gpsd"
-            ) from error
+            raise DriverError(self._silence()) from error
         except ValueError:  # longer than LINE_MAX; the reader has thrown it away
             self.rejected["too long"] += 1
             return b"{}"
@@ -103,11 +136,48 @@ class GpsdReceiver:
             raise DriverError(f"gpsd at {host}:{port} has closed the connection; is it running?")
         return line
 
+    def _silence(self) -> str:
+        where = f"gpsd at {self._settings.host}:{self._settings.port}"
+        if self._devices is not None and not self._devices:
+            return f"{where} has no receiver; plug it in, or name it in /etc/default/gpsd (DEVICES)"
+        if self._heard["TPV"]:
+            return (
+                f"{where} has had no new fix from its receiver for"
+                f" {self._settings.silence_s:.0f} s; check the receiver's cable and power"
+            )
+        return (
+            f"{where} has no news from its receiver; check the receiver's cable and DEVICES in"
+            " /etc/default/gpsd"
+        )
+
+    def _device(self, report: _Report) -> None:
+        """Which receivers gpsd has; DriverError when ours has gone."""
+        if report.class_ == "DEVICES":
+            self._devices = {device.path: device for device in report.devices}
+            return
+        devices = self._devices = self._devices or {}
+        if report.activated not in (0, "0"):
+            if len(devices) >= MANY:
+                devices.clear()
+            devices[report.path] = _Device(
+                report.path, report.driver, report.subtype, report.bps, report.activated
+            )
+            return
+        devices.pop(report.path, None)
+        if self._settings.device == report.path or not devices:
+            raise DriverError(
+                f"gpsd has lost its receiver {_printable(report.path)}; plug it in again"
+            )
+
     def _decode(self, line: bytes, t: float) -> Fix | None:
         try:
             report = _decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.rejected["malformed"] += 1
+            return None
+        self._heard[report.class_ if report.class_ in CLASSES else "other"] += 1
+        if report.class_ in ("DEVICE", "DEVICES"):
+            self._device(report)
             return None
         if self._settings.device not in (None, report.device):
             return None
@@ -141,6 +211,11 @@ class GpsdReceiver:
             satellites=said.sats_valid if "satellites" in self._sky else None,
             utc=utc,
         )
+
+
+def _printable(text: str) -> str:
+    """A stranger's text without control bytes."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:TEXT_MAX])
 
 
 def _response(tpv: dict[str, Any], sky: dict[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from drivers.base import Clock, Driver, DriverError, Fix, GpsReceiver
+from drivers.base import About, Clock, Driver, DriverError, Fix, GpsReceiver
 from drivers.gps.track import read_track
 
 
@@ -30,6 +30,10 @@ class ReplayReceiver:
         self.rejected: Counter[str] = Counter()
         self._settings = settings
         self._clock = clock
+
+    @property
+    def about(self) -> About:
+        return About(self._settings.path)
 
     async def fixes(self) -> AsyncIterator[Fix]:
         """Every epoch at its time; DriverError when the track is empty or cannot be read."""
@@ -57,5 +61,5 @@ DRIVER = Driver(
     summary="Plays a recorded NMEA or CSV track in its own rhythm.",
     settings=Settings,
     open=open_receiver,
-)
     made_up=True,
+)

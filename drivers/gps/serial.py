@@ -14,9 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from drivers.base import Clock, Driver, DriverError, Fix, GpsReceiver
+from drivers.base import About, Clock, Driver, DriverError, Fix, GpsReceiver
 from drivers.gps import tuning
-from drivers.gps.about import About
 from drivers.gps.line import Line
 from drivers.gps.nmea import Assembler
 

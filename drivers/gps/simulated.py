@@ -21,7 +21,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from drivers.base import Clock, Driver, DriverError, Fix
+from drivers.base import About, Clock, Driver, DriverError, Fix
 
 METRES_PER_DEGREE = 111_195.0  # on a sphere of mean Earth radius
 SILENCE_S = 3.0
@@ -105,6 +105,10 @@ class SimulatedReceiver:
         self._unplugged = self._silent = self._blind = False
         self._jump_m = 0.0
 
+    @property
+    def about(self) -> About:
+        return About(self._settings.track, in_view=12)
+
     def unplug(self) -> None:
         """The receiver is pulled out; only opening it anew helps."""
         self._unplugged = True
@@ -166,5 +170,5 @@ DRIVER = Driver(
     summary="A rider on a polyline, with noise and with faults on command.",
     settings=Settings,
     open=open_receiver,
-)
     made_up=True,
+)

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from agent.core.clock import SystemClock
-from drivers.base import DriverError, Fix
+from drivers.base import About, DriverError, Fix
 from drivers.gps import line, mtk, serial, tuning, ubx
-from drivers.gps.about import About
 from tests.drivers.gps.chips import MAKERS, Airoha, Chip, Ublox
 from tests.support import until
 
@@ -59,7 +58,7 @@ def test_a_slow_receiver_is_found_quietened_and_made_faster(
     chips.append(chip := MAKERS[maker](baud))
     about, fixes = asyncio.run(opened(chip))
     assert (chip.baud, about.baud, chip.gsv) == (115200, 115200, False)
-    assert about.set == ("no GSV", "1 Hz", "115200 baud")
+    assert about.asked == ("no GSV", "1 Hz", "115200 baud")
     assert about.model is not None
     assert fixes[-1].mode == 3
     assert fixes[-1].satellites == 12
@@ -68,21 +67,21 @@ def test_a_slow_receiver_is_found_quietened_and_made_faster(
 def test_a_receiver_that_is_fast_already_keeps_its_rate(chips: list[Chip]) -> None:
     chips.append(chip := Ublox(115200))
     about, _ = asyncio.run(opened(chip))
-    assert about.set == ("no GSV", "1 Hz")
+    assert about.asked == ("no GSV", "1 Hz")
     assert _rate_never_set(chip)
 
 
 def test_an_airoha_receiver_is_quietened_and_keeps_its_rate(chips: list[Chip]) -> None:
     chips.append(chip := Airoha(38400))
     about, _ = asyncio.run(opened(chip))
-    assert (about.set, about.baud, chip.gsv) == (("no GSV", "1 Hz"), 38400, False)
+    assert (about.asked, about.baud, chip.gsv) == (("no GSV", "1 Hz"), 38400, False)
     assert about.model == "PAIR AG3335A_V2.3.0 S N"
 
 
 def test_a_receiver_that_answers_nothing_is_left_as_it_is(chips: list[Chip]) -> None:
     chips.append(chip := Chip(38400))
     about, fixes = asyncio.run(opened(chip))
-    assert (about.model, about.set, about.baud) == (None, (), 38400)
+    assert (about.model, about.asked, about.baud) == (None, (), 38400)
     assert len(fixes) == 3
     asked = ubx.encode(ubx.MON_VER) + mtk.encode(mtk.WHO_PMTK) + mtk.encode(mtk.WHO_PAIR)
     assert chip.received == asked  # and was told nothing
@@ -91,7 +90,7 @@ def test_a_receiver_that_answers_nothing_is_left_as_it_is(chips: list[Chip]) -> 
 def test_a_receiver_that_refuses_is_read_as_it_is(chips: list[Chip]) -> None:
     chips.append(chip := Ublox(9600, fault="refuses"))
     about, fixes = asyncio.run(opened(chip))
-    assert (about.set, about.baud, len(fixes)) == ((), 9600, 3)
+    assert (about.asked, about.baud, len(fixes)) == ((), 9600, 3)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +103,7 @@ def test_a_change_that_went_wrong_ends_at_a_rate_that_is_heard(
     chips.append(chip := Ublox(9600, protocol=protocol, fault=fault))
     about, fixes = asyncio.run(opened(chip))
     assert (about.baud, chip.baud, len(fixes)) == (at, at, 3)
-    assert "115200 baud" not in about.set
+    assert "115200 baud" not in about.asked
 
 
 @pytest.mark.parametrize("protocol", ["18.00", "34.10"])
@@ -120,7 +119,7 @@ def test_nothing_is_written_to_flash(chips: list[Chip], protocol: str) -> None:
 def test_who_does_not_wish_it_is_not_tuned(chips: list[Chip]) -> None:
     chips.append(chip := Ublox(38400))
     about, _ = asyncio.run(opened(chip, tune=False))
-    assert (about.baud, about.set, chip.received) == (38400, (), b"")
+    assert (about.baud, about.asked, chip.received) == (38400, (), b"")
 
 
 def test_the_rate_that_was_set_is_tried_first_and_not_alone(chips: list[Chip]) -> None:
