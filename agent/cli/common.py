@@ -104,6 +104,13 @@ def table(rows: list[list[object]], header: list[str]) -> str:
     )
 
 
+def utc(t: float | None) -> str:
+    """Unix milliseconds as a person reads them; nothing for None."""
+    from datetime import UTC, datetime
+
+    return "" if t is None else datetime.fromtimestamp(t / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def complain(*lines: str) -> None:
     for line in lines:
         print(f"edge-agent: {line}" if not line.startswith("  ") else line, file=sys.stderr)

@@ -41,11 +41,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def text(status: dict[str, Any]) -> str:
     """The status as a person reads it."""
-    link = status["link"]
-    waiting = ", ".join(f"{n} {name}" for name, n in link["backlog"].items() if n)
     lines = [
         f"{status['role']} {status['device']} at {status['site'] or '-'}, agent {status['agent']}",
-        f"back end: {'connected' if link['up'] else 'NOT connected'}; waiting: {waiting or '-'}",
+        _link(status["link"]),
     ]
     lines += [
         f"printer {p['name']}: {p['state']}, {p['waiting']} waiting"
@@ -57,3 +55,21 @@ def text(status: dict[str, Any]) -> str:
     lines += [f"alert {a['cause']}: {a['state']} {a['order_id'] or ''}" for a in status["alerts"]]
     lines += [f"{c['severity'].upper()} {c['code']}: {c['text']}" for c in status["health"]]
     return "\n".join(common.plain(line) for line in lines)
+
+
+def _link(link: dict[str, Any]) -> str:
+    """`back end: NOT connected since 12:01, 7 state waiting, the oldest from 12:03 (UTC)`"""
+    how = "connected" if link["up"] else "NOT connected"
+    waiting = ", ".join(f"{n} {name}" for name, n in link["backlog"].items() if n)
+    oldest = min((t for t in link["oldest"].values() if t is not None), default=None)
+    text = f"back end: {how}{_since(link['since'])}; waiting: {waiting or '-'}"
+    if oldest is not None:
+        text += f", the oldest from {common.utc(oldest)} UTC"
+    if link["expired"]:
+        gone = ", ".join(f"{n} {kind}" for kind, n in link["expired"].items())
+        text += f"; given up because they waited too long: {gone}"
+    return text
+
+
+def _since(t: int | None) -> str:
+    return "" if t is None else f" since {common.utc(t)} UTC"

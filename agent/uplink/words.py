@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 from collections.abc import Iterable
@@ -88,6 +89,8 @@ def network_fault(error: OSError, now: float, *, clock_set: bool) -> str:
         return _tls_fault(error)
     if isinstance(error, TimeoutError):
         return "nothing answers"
+    if error.errno is not None and error.errno > 0:  # asyncio's own text hides it
+        return os.strerror(error.errno)
     return error.strerror or str(error) or type(error).__name__
 
 

@@ -41,7 +41,14 @@ function offline(link, now) {
     t('strip.offline.text'),
     link.since ? t('strip.offline.since', { time: time(link.since, now) }) : '',
     critical + state + telemetry ? t('strip.backlog', link.backlog) : '',
+    oldest(link, now),
   ].filter(Boolean).join(' ');
+}
+
+/** From when the event is that waits for longest. */
+function oldest(link, now) {
+  const times = Object.values(link.oldest ?? {}).filter((at) => at !== null);
+  return times.length ? t('strip.oldest', { time: time(Math.min(...times), now) }) : '';
 }
 
 /** `aloud` hears only what is the matter: counts that go up every second would drown it. */

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.agent.page.conftest import NOW
 
 CHROMIUM = Path("/usr/bin/chromium")
 OUT = Path(__file__).parents[3] / "out"
@@ -251,9 +254,16 @@ def test_an_outage_is_said_in_words(served, opened):
     strip = page.locator("#strip")
     expect(strip).to_contain_text("All is well")
     backlog = {"critical": 4, "state": 1, "telemetry": 60}
-    served.tell(lambda agent: agent.status["link"].update(up=False, backlog=backlog))
+    oldest = {"critical": NOW, "state": NOW - 3_600_000, "telemetry": None}
+    down = {"up": False, "since": NOW, "backlog": backlog, "oldest": oldest}
+    served.tell(lambda agent: agent.status["link"].update(down))
     expect(strip).to_contain_text("Orders saved, will send")
     expect(strip).to_contain_text("4 of orders")
+    found = re.search(
+        r"Since .*(\d\d:\d\d)\..*The oldest is from .*(\d\d:\d\d)\.", strip.inner_text()
+    )
+    assert found
+    assert found[1] != found[2]
 
 
 def test_a_page_without_its_agent_says_so_and_comes_back(served, opened, new_order):
