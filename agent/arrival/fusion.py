@@ -1,23 +1,27 @@
 """All that an advert or the passing of time means: places entered and left, and the floor.
 
 A place is entered when one of its beacons is, but not while the GPS says that the rider is far from
-it (a copied or doubled identity) or the floor model names another floor. Every statement carries
-its evidence, the moment `t` when it became so and the moment `said` when that was decided.
+it or the floor model names another floor; and an identity that was heard at two distant spots
+counts for nothing (`clones.py`). Who still rides has not arrived. Every statement carries its
+evidence, the moment `t` when it became so and the moment `said` when that was decided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agent.arrival.clones import Clones, Doubt
 from agent.arrival.floor import FloorAnswer, FloorFilter
+from agent.arrival.geofence import Located
 from agent.arrival.places import BeaconRule, Place, Places
 from agent.arrival.presence import DWELL_S, BeaconPresence
 from drivers.base import Advert
 
 NEAR_DB = 6.0  # a place within this of another's margin is named as its rival
 FLOOR_MOVED = 0.2  # change of confidence worth telling
+RIDING_MS = 3.0  # faster than anybody walks in a shop
 
 Word = Literal["enter", "exit", "arrived", "unknown", "floor"]
 
@@ -35,6 +39,26 @@ class Statement:
     confidence: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ride:
+    """What a position of the last minute says; nothing when there is none."""
+
+    excluded: Collection[str] = ()  # places that the rider is too far from
+    distance_m: Mapping[str, float] = field(default_factory=dict)  # from the centre of its fence
+    speed: float | None = None  # m/s, of a position that is sure enough to believe it
+
+    def evidence(self, place: str) -> dict[str, Any]:
+        said: dict[str, Any] = {}
+        if place in self.distance_m:
+            said["fence_m"] = round(self.distance_m[place], 1)
+        if self.speed is not None:
+            said["speed"] = round(self.speed, 1)
+        return said
+
+
+NOWHERE = Ride()
+
+
 @dataclass(slots=True)
 class _Watched:
     """A place and what was said of it."""
@@ -43,6 +67,7 @@ class _Watched:
     live: dict[BeaconRule, BeaconPresence] = field(default_factory=dict)  # heard of late, or inside
     state: Literal["outside", "inside", "arrived", "unknown"] = "outside"
     entered: float = 0.0
+    changed: float = 0.0  # the date of what was said last; none is dated before it
     held: bool = False  # would have been entered, but for a contradiction
 
 
@@ -66,8 +91,14 @@ class Arrivals:
         self._answer: FloorAnswer | None = None
         self._now = 0.0  # the radio's time: that of the last advert
         self._lost = False
+        self._identities = {
+            rule.identity for w in self._watched for rule in w.place.beacon if rule.identity
+        }
+        self._clones = Clones()
+        self._doubts: list[Doubt] = []
 
-    def hear(self, advert: Advert) -> None:
+    def hear(self, advert: Advert, where: Located | None = None) -> None:
+        """`where`: the rider's position, if it is one of this moment."""
         if self._lost:
             self._lost = False
             for watched in self._watched:
@@ -76,23 +107,48 @@ class Arrivals:
         self._now = advert.t
         if self._floor is not None:
             self._floor.hear(advert.t, advert.address, advert.rssi)
+        identity = advert.identity
+        if (
+            identity is not None
+            and identity in self._identities
+            and self._suspect(identity, advert, where)
+        ):
+            return
         for watched, rule, beacon in self._rules(advert):
             if rule.identity is None or rule.identity == advert.identity:
                 beacon.hear(advert.t, advert.rssi)
                 watched.live[rule] = beacon
 
-    def judge(self, said: float, excluded: Collection[str] = ()) -> list[Statement]:
-        """What can be said at `said`. `excluded`: places that the GPS rules out."""
+    def suspended(self) -> list[str]:
+        """Identities that count for nothing now."""
+        return self._clones.all_suspended(self._now)
+
+    def judge(self, said: float, ride: Ride = NOWHERE) -> list[Statement]:
+        """What can be said at `said`."""
         statements: list[Statement] = []
         if self._lost:
             return statements
+        statements += self._withdraw(said)
         if self._floor is not None:
             statements += self._judge_floor(self._now, said)
         self.conflicts.clear()
-        for watched in self._watched:
-            if watched.live:
-                statements += self._judge_place(watched, said, excluded)
+        live = [watched for watched in self._watched if watched.live]
+        margins = self._measure(live, ride)
+        for watched in live:
+            rival = max((db for place, db in margins[:2] if place != watched.place.id), default=0.0)
+            statements += self._judge_place(watched, rival, said, ride)
         return statements
+
+    def _measure(self, live: Sequence[_Watched], ride: Ride) -> list[tuple[str, float]]:
+        """Places with the dB that each is above its threshold, loudest first. Where the rider
+        cannot be is nobody's rival."""
+        margins = [
+            (watched.place.id, max(beacon.measure(self._now) for beacon in watched.live.values()))
+            for watched in live
+        ]
+        impossible = {w.place.id for w in live if self._impossible(w.place, ride)}
+        possible = [item for item in margins if item[0] not in impossible]
+        return sorted(possible, key=lambda item: -item[1])
 
     def lose(self, said: float, cause: str) -> list[Statement]:
         """The scanner cannot hear: what was inside is unknown until it hears again."""
@@ -104,7 +160,7 @@ class Arrivals:
             for beacon in watched.live.values():
                 beacon.forget()
             if watched.state in {"inside", "arrived"}:
-                watched.state = "unknown"
+                watched.state, watched.changed = "unknown", said
                 evidence = {"cause": cause, "silent_s": round(said - self._now, 1)}
                 statements.append(Statement(said, said, "unknown", watched.place.id, evidence))
         if self._floor is not None:
@@ -121,26 +177,28 @@ class Arrivals:
             yield from self._by_identity.get(advert.identity, ())
 
     def _judge_place(
-        self, watched: _Watched, said: float, excluded: Collection[str]
+        self, watched: _Watched, rival: float, said: float, ride: Ride
     ) -> list[Statement]:
         for beacon in watched.live.values():
-            beacon.judge(self._now)
+            beacon.judge(self._now, rival)
         inside = [(rule, beacon) for rule, beacon in watched.live.items() if beacon.inside]
         if watched.state in {"outside", "unknown"}:
             held, watched.held = watched.held, bool(inside)
-            if inside and not self._contradicted(watched.place, excluded):
+            if inside and not self._contradicted(watched.place, ride):
                 first = min(beacon.since for _, beacon in inside)
-                return self._enter(watched, inside, self._now if held else first, said)
+                date = max(self._now if held else first, watched.changed)
+                return self._enter(watched, inside, date, said, ride)
         if watched.state != "outside" and all(b.inside is False for b in watched.live.values()):
             return self._exit(watched, said)
         watched.live = {rule: beacon for rule, beacon in watched.live.items()
                         if beacon.inside is not False or beacon.audible(self._now)}  # fmt: skip
         steady = any(not beacon.weakening() for _, beacon in inside)
-        dwelt = steady and self._now - watched.entered >= DWELL_S
-        if watched.state == "inside" and dwelt and not self._contradicted(watched.place, excluded):
+        riding = ride.speed is not None and ride.speed > RIDING_MS
+        dwelt = steady and not riding and self._now - watched.entered >= DWELL_S
+        if watched.state == "inside" and dwelt and not self._contradicted(watched.place, ride):
             watched.state = "arrived"
-            evidence = {"dwell_s": round(self._now - watched.entered, 1),
-                        **self._evidence(*_loudest(inside, self._now))}  # fmt: skip
+            evidence = {"dwell_s": round(self._now - watched.entered, 1)}
+            evidence |= self._evidence(*_loudest(inside)) | ride.evidence(watched.place.id)
             return [self._statement(watched, watched.entered, said, "arrived", evidence)]
         return []
 
@@ -150,32 +208,67 @@ class Arrivals:
         inside: Sequence[tuple[BeaconRule, BeaconPresence]],
         t: float,
         said: float,
+        ride: Ride,
     ) -> list[Statement]:
-        rule, beacon = _loudest(inside, self._now)
-        evidence = self._evidence(rule, beacon)
+        rule, beacon = _loudest(inside)
+        evidence = self._evidence(rule, beacon) | ride.evidence(watched.place.id)
         if watched.state == "unknown":
             evidence["after"] = "unknown"
         rivals = self._rivals(watched, evidence.get("margin_db", 0.0))
         if rivals:
             evidence["rivals"] = rivals
-        watched.state, watched.entered, watched.held = "inside", t, False
+        watched.state, watched.held = "inside", False
+        watched.entered = watched.changed = t
         return [self._statement(watched, t, said, "enter", evidence)]
 
     def _exit(self, watched: _Watched, said: float) -> list[Statement]:
         last = max(watched.live.values(), key=lambda beacon: beacon.since)
         watched.state = "outside"
-        evidence = {"cause": last.cause, "decided_after_s": round(said - last.since, 1)}
-        return [Statement(last.since, said, "exit", watched.place.id, evidence)]
+        watched.changed = max(last.since, watched.changed)
+        evidence = {"cause": last.cause, "decided_after_s": round(said - watched.changed, 1)}
+        return [Statement(watched.changed, said, "exit", watched.place.id, evidence)]
 
-    def _contradicted(self, place: Place, excluded: Collection[str]) -> bool:
-        if place.id in excluded:
+    def _suspect(self, identity: str, advert: Advert, where: Located | None) -> bool:
+        """Whether it is suspended."""
+        if where is not None:
+            doubt = self._clones.hear(identity, advert.address, where)
+            self._doubts += [doubt] if doubt else []
+        return self._clones.suspended(identity, advert.t)
+
+    def _withdraw(self, said: float) -> list[Statement]:
+        """A place that only a suspended identity spoke for is unknown: the rider need not have
+        left."""
+        statements = []
+        for doubt in self._doubts:
+            for watched in self._watched:
+                live = {r: b for r, b in watched.live.items() if r.identity != doubt.identity}
+                for beacon in (b for r, b in watched.live.items() if r not in live):
+                    beacon.forget()
+                    beacon.inside = False
+                spoke_alone = len(live) < len(watched.live) and not any(
+                    beacon.inside for beacon in live.values()
+                )
+                watched.live = live
+                if spoke_alone and watched.state in {"inside", "arrived"}:
+                    watched.state, watched.changed = "unknown", said
+                    evidence = {"cause": "identity_suspended", "identity": doubt.identity,
+                                "apart_m": doubt.apart_m, "addresses": doubt.addresses}  # fmt: skip
+                    statements.append(Statement(said, said, "unknown", watched.place.id, evidence))
+        self._doubts.clear()
+        return statements
+
+    def _contradicted(self, place: Place, ride: Ride) -> bool:
+        if place.id in ride.excluded:
             self.conflicts.add(place.id)
-            return True
+        return self._impossible(place, ride)
+
+    def _impossible(self, place: Place, ride: Ride) -> bool:
         answer = self._answer
-        return answer is not None and place.floor not in {None, answer.floor}
+        elsewhere = answer is not None and place.floor not in {None, answer.floor}
+        return elsewhere or place.id in ride.excluded
 
     def _evidence(self, rule: BeaconRule, beacon: BeaconPresence) -> dict[str, Any]:
-        level = beacon.level(self._now)
+        level = beacon.level
         evidence: dict[str, Any] = {"beacon": rule.identity or rule.address}
         if level is not None:
             margin = round(level.p75 - rule.enter_rssi, 1)
@@ -188,7 +281,7 @@ class Arrivals:
             other.place.id
             for other in self._watched
             if other is not watched
-            and any(_margin(b, self._now) >= margin - NEAR_DB for b in other.live.values())
+            and any(b.margin >= margin - NEAR_DB for b in other.live.values())
         ]
 
     def _statement(
@@ -218,12 +311,7 @@ def _spoken(answer: FloorAnswer | None) -> tuple[str | None, float | None]:
     return (answer.floor, round(answer.confidence, 4)) if answer else (None, None)
 
 
-def _margin(beacon: BeaconPresence, now: float) -> float:
-    level = beacon.level(now)
-    return -127.0 if level is None else level.p75 - beacon.enter_rssi
-
-
 def _loudest(
-    beacons: Sequence[tuple[BeaconRule, BeaconPresence]], now: float
+    beacons: Sequence[tuple[BeaconRule, BeaconPresence]],
 ) -> tuple[BeaconRule, BeaconPresence]:
-    return max(beacons, key=lambda item: _margin(item[1], now))
+    return max(beacons, key=lambda item: item[1].margin)

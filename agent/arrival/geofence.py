@@ -14,7 +14,7 @@ FAR_M = 150.0  # beyond the fence: a beacon of that shop cannot be heard
 
 
 class Located(Protocol):
-    """Where the rider is: degrees WGS-84, metres (68 %), monotonic seconds."""
+    """Where the rider is: degrees WGS-84, metres (68 %), m/s, monotonic seconds."""
 
     @property
     def t(self) -> float: ...
@@ -24,6 +24,8 @@ class Located(Protocol):
     def lon(self) -> float: ...
     @property
     def acc(self) -> float | None: ...
+    @property
+    def speed(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,25 @@
 """Is the rider at a place? Decided beacon by beacon, from how loud each is.
 
-    outside --p75 >= enter_rssi, 2 packets------------------------> inside
-    inside  --p75 < enter_rssi - 3.5 dB for 3 s, or - 7.5 dB------> outside  (weak)
-            --after 90 s: - 6 dB for 10 s, or - 15 dB-------------> outside
-    inside  --silent for max(10 s, 8 intervals)-------------------> outside  (silent)
-    inside  --the scanner cannot hear-----------------------------> unknown
-    unknown --p75 >= enter_rssi - 3.5 dB--------------------------> inside
-    unknown --weak or silent, as above----------------------------> outside
+    bar = enter_rssi - 1.5 dB, and a fifth of what the loudest rival is above its own enter_rssi
 
-The 75th percentile over 3 s forgives packets lost in a body's shadow; two packets 8 dB above the
-threshold within a second need not wait for it. A place is inside while one of its beacons is, and
-`arrived` once that has lasted 10 s. Time here is that of the last advert heard from anyone: while
-the radio hears nothing, no time passes, so that its silence is never taken for a departure.
+    outside --p75 >= bar, 2 packets; or 2 loud ones-----------------> inside  (strong)
+    inside  --p75 below bar - 2.5 dB, adding up to 10 dB s----------> outside (weak)
+            --after 2 min: below bar - 6 dB, adding up to 150 dB s--> outside (weak)
+    inside  --silent for max(10 s, 8 intervals)---------------------> outside (silent)
+    inside  --the scanner cannot hear-------------------------------> unknown
+    unknown --p75 >= bar - 2.5 dB-----------------------------------> inside
+    unknown --weak or silent, as above------------------------------> outside
+
+The 75th percentile over 5 s forgives packets lost in a body's shadow; two packets 8 dB above
+enter_rssi within a second need not wait for it. Leaving is a sequential test (a cumulative sum,
+Page 1954): far below counts for more than a little below, and what comes back takes away from it.
+A rival is a beacon of another place: who stands at the neighbour's is less likely to be here. The
+percentile lags, so an enter is dated to the first packet of its window that would have kept the
+rider inside, and a departure to half a window before it began to show.
+
+A place is inside while one of its beacons is, and `arrived` once that has lasted 10 s. Time here is
+that of the last advert heard from anyone: while the radio hears nothing, no time passes, so that
+its silence is never taken for a departure.
 """
 
 from __future__ import annotations
@@ -22,32 +30,35 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal, NamedTuple
 
-WINDOW_S = 3.0
+WINDOW_S = 5.0
 WINDOW_INTERVALS = 2.5  # the window of a slow beacon, so that two packets fit
 PACKETS = 2
+# enter_rssi is surveyed with 3 s; 5 s wander less, so that less of a margin keeps passers-by out.
+ENTER_DB = -1.5
+RIVAL = 0.2  # dB of the bar per dB of the rival's margin
 FAST_DB = 8.0
 FAST_S = 1.0
 SILENCE_S = 10.0
 SILENCE_INTERVALS = 8
 DWELL_S = 10.0
-SETTLED_S = 90.0
+SETTLED_S = 120.0
 
 # No beacon advertises faster (Bluetooth Core, advInterval): closer ones are one packet told twice.
 MIN_GAP_S = 0.02
 MAX_GAP_S = 30.0  # longer is an absence, not an interval
 HISTORY = 512  # packets kept of a beacon
+STEP_S = 1.0  # what a single judgement may count for, when the radio paused
 
 
 class Leaving(NamedTuple):
-    """How far p75 must be below enter_rssi, and for how long, to leave; `deep_db` at once."""
+    """How far p75 must be below the bar, and what that must add up to, to leave."""
 
     hysteresis_db: float
-    weak_s: float
-    deep_db: float
+    weakness_dbs: float  # dB times seconds, at a window of 5 s
 
 
-FRESH = Leaving(3.5, 3.0, 7.5)
-SETTLED = Leaving(6.0, 10.0, 15.0)
+FRESH = Leaving(2.5, 10.0)
+SETTLED = Leaving(6.0, 150.0)
 
 Cause = Literal["strong", "weak", "silent"]
 
@@ -69,9 +80,12 @@ class BeaconPresence:
     inside: bool | None = False
     since: float = 0.0  # when `inside` became so: its first crossing, not when it was decided
     cause: Cause | None = None
+    level: Level | None = None  # as last measured; None when nothing was heard in the window
     _packets: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=HISTORY))
     _gaps: deque[float] = field(default_factory=lambda: deque(maxlen=16))
     _last: float | None = None
+    _judged: float | None = None
+    _weakness: float = 0.0  # dB s
     _weak_since: float | None = None
 
     @property
@@ -82,6 +96,15 @@ class BeaconPresence:
     @property
     def silence_limit(self) -> float:
         return max(SILENCE_S, SILENCE_INTERVALS * self.interval)
+
+    @property
+    def window(self) -> float:
+        return max(WINDOW_S, WINDOW_INTERVALS * self.interval)
+
+    @property
+    def margin(self) -> float:
+        """How far above enter_rssi, dB; far below it when nothing was heard."""
+        return -127.0 if self.level is None else self.level.p75 - self.enter_rssi
 
     def leaving(self, now: float) -> Leaving:
         """A rider who has been there for long must be missed for longer."""
@@ -95,20 +118,25 @@ class BeaconPresence:
         self._last = t
         self._packets.append((t, rssi))
 
-    def level(self, now: float) -> Level | None:
-        """None when nothing was heard in the window."""
-        slow = WINDOW_INTERVALS * self.interval
-        start, recent = now - max(WINDOW_S, slow), now - max(FAST_S, slow)
-        window = sorted(rssi for t, rssi in self._packets if t > start)
+    def measure(self, now: float) -> float:
+        """Sum up the window before `now`; its margin."""
+        start, recent = now - self.window, now - max(FAST_S, WINDOW_INTERVALS * self.interval)
+        while self._packets and self._packets[0][0] <= start:
+            self._packets.popleft()
+        window = sorted(rssi for _, rssi in self._packets)
         if not window:
-            return None
+            self.level = None
+            return self.margin
         last = sorted(rssi for t, rssi in self._packets if t > recent)
-        return Level(percentile75(window), last[-2] if len(last) > 1 else -127, len(window))
+        second = last[-2] if len(last) > 1 else -127
+        self.level = Level(percentile75(window), second, len(window))
+        return self.margin
 
     def forget(self) -> None:
         """The scanner is deaf: judge anew when it hears again."""
         self._packets.clear()
-        self._last = self._weak_since = None
+        self._last = self._judged = self.level = None
+        self._be_strong()
         if self.inside:
             self.inside = None
 
@@ -117,34 +145,16 @@ class BeaconPresence:
         if self.inside is None:
             self.since = t
 
-    def judge(self, now: float) -> None:
-        level = self.level(now)
-        if self.inside is not True and level is not None and self._strong(level):
-            self._become(True, self._last or now, "strong")
+    def judge(self, now: float, rival: float = 0.0) -> None:
+        """After `measure(now)`. `rival`: dB that the loudest other place is above its threshold."""
+        step = 0.0 if self._judged is None else min(now - self._judged, STEP_S)
+        self._judged = now
+        raised = RIVAL * max(0.0, rival)
+        bar = self.enter_rssi + ENTER_DB + raised
+        if self.inside is not True and self._strong(bar, raised):
+            self._become(True, self._crossed(now, bar), "strong")
         elif self.inside is not False:
-            self._judge_leaving(now, level)
-
-    def _strong(self, level: Level) -> bool:
-        needed = self.enter_rssi
-        if self.inside is None:  # who was there needs less to be there still
-            needed -= FRESH.hysteresis_db
-        enough = level.packets >= PACKETS and level.p75 >= needed
-        return enough or level.second >= self.enter_rssi + FAST_DB
-
-    def _judge_leaving(self, now: float, level: Level | None) -> None:
-        if level is not None:
-            leaving, below = self.leaving(now), self.enter_rssi - level.p75
-            if below <= leaving.hysteresis_db:
-                self._weak_since = None
-            else:
-                self._weak_since = now if self._weak_since is None else self._weak_since
-                deep = level.packets >= PACKETS and below > leaving.deep_db
-                if deep or now - self._weak_since >= leaving.weak_s:
-                    self._become(False, self._weak_since, "weak")
-                    return
-        heard = self.since if self._last is None else self._last
-        if now - heard > self.silence_limit:
-            self._become(False, heard, "silent")
+            self._judge_leaving(now, bar, step)
 
     def audible(self, now: float) -> bool:
         """Heard within its silence limit."""
@@ -154,8 +164,44 @@ class BeaconPresence:
         """Inside, but perhaps about to leave."""
         return self._weak_since is not None
 
+    def _strong(self, bar: float, raised: float) -> bool:
+        if self.level is None:
+            return False
+        # Who was there needs less to be there still.
+        needed = bar - FRESH.hysteresis_db if self.inside is None else bar
+        enough = self.level.packets >= PACKETS and self.level.p75 >= needed
+        return enough or self.level.second >= self.enter_rssi + FAST_DB + raised
+
+    def _crossed(self, now: float, bar: float) -> float:
+        """When it was entered: the first packet of the window that is no sign of leaving."""
+        loud = (t for t, rssi in self._packets if rssi >= bar - FRESH.hysteresis_db)
+        return max(self.since, next(loud, now))
+
+    def _judge_leaving(self, now: float, bar: float, step: float) -> None:
+        if self.level is not None:
+            leaving = self.leaving(now)
+            self._weigh(now, bar - leaving.hysteresis_db - self.level.p75, step)
+            if self._weak_since is not None and self._weakness >= leaving.weakness_dbs:
+                left = max(self.since, self._weak_since - self.window / 2)
+                self._become(False, left, "weak")
+                return
+        heard = self.since if self._last is None else self._last
+        if now - heard > self.silence_limit:
+            self._become(False, heard, "silent")
+
+    def _weigh(self, now: float, below: float, step: float) -> None:
+        self._weakness = max(0.0, self._weakness + below * step * WINDOW_S / self.window)
+        if below > 0:
+            self._weak_since = now if self._weak_since is None else self._weak_since
+        elif self._weakness <= 0:
+            self._be_strong()
+
+    def _be_strong(self) -> None:
+        self._weakness, self._weak_since = 0.0, None
+
     def _become(self, inside: bool, t: float, cause: Cause) -> None:  # noqa: FBT001 - the state
-        self.inside, self.since, self.cause, self._weak_since = inside, t, cause, None
+        self.inside, self.since, self.cause = inside, t, cause
+        self._be_strong()
 
 
 def percentile75(ordered: Sequence[int]) -> float:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
-from agent.arrival.fusion import Arrivals, Statement
+from agent.arrival.fusion import NOWHERE, Arrivals, Ride, Statement
 from agent.arrival.geofence import Circle, Geofence, Located
 from agent.arrival.listening import Listening
 from agent.arrival.places import Places
@@ -33,6 +33,9 @@ DEAF_TEXT = (
 )
 DEAF_GRACE_S = 120.0
 CONFLICT = "beacons.conflict"
+CLONED = "beacons.cloned"
+MOMENT_S = 5.0  # a position this old still says where an advert was heard
+SURE_M = 20.0  # a speed is believed when the position is this accurate
 
 OpenScanner = Callable[[], AbstractAsyncContextManager[BeaconScanner]]
 OnFence = Callable[[str, str], Awaitable[None]]
@@ -139,23 +142,41 @@ class ArrivalService:
         while self._inbox:
             advert = self._inbox.popleft()
             listening.heard(advert.t)
-            self._arrivals.hear(advert)
+            self._arrivals.hear(advert, self._where(advert.t))
         now = self._clock.monotonic()
-        statements = self._arrivals.judge(now, self._excluded(now))
+        statements = self._arrivals.judge(now, self._ride(now))
         if listening.deaf(now):
             statements += self._arrivals.lose(now, "scanner_silent")
             self._health.set(DEAF, DEAF_TEXT, grace_s=DEAF_GRACE_S)
         self._report_conflicts()
         await self._record(statements)
 
-    def _excluded(self, now: float) -> set[str]:
-        """Places whose fence a fresh position rules out; a fence is its place's by the same id."""
+    def _where(self, t: float) -> Located | None:
+        """The position at a moment, unless it is of another one."""
+        located = self._located
+        return located if located is not None and abs(t - located.t) <= MOMENT_S else None
+
+    def _ride(self, now: float) -> Ride:
+        """What a fresh position says; a fence is its place's by the same id."""
         located = self._located
         if located is None or now - located.t > FIX_FRESH_S:
-            return set()
-        return {fence.circle.id for fence in self._fences if fence.excludes(located)}
+            return NOWHERE
+        distances = {fence.circle.id: fence.distance(located) for fence in self._fences}
+        excluded = {fence.circle.id for fence in self._fences if fence.excludes(located)}
+        sure = located.acc is not None and located.acc <= SURE_M
+        moment = now - located.t <= MOMENT_S
+        return Ride(excluded, distances, located.speed if sure and moment else None)
 
     def _report_conflicts(self) -> None:
+        suspended = self._arrivals.suspended()
+        if suspended:
+            self._health.set(
+                CLONED,
+                f"{', '.join(suspended)} was heard at two distant places: it was copied or is used"
+                " twice, and counts for nothing now; give each beacon an identity of its own",
+            )
+        else:
+            self._health.clear(CLONED)
         if not self._arrivals.conflicts:
             self._health.clear(CONFLICT)
             return

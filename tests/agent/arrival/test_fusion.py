@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.arrival.floor import FloorModel
-from agent.arrival.fusion import Arrivals, Statement
+from agent.arrival.fusion import Arrivals, Ride, Statement
 from agent.arrival.places import BeaconRule, Place, Places
 from drivers.base import Advert
 
@@ -40,7 +40,7 @@ def heard(
         policy.hear(Advert(t, OTHER, -80))
         for address, rssi in beacons:
             policy.hear(Advert(t, address, rssi, identity))
-        said += policy.judge(t, excluded)
+        said += policy.judge(t, Ride(excluded))
     return said
 
 
@@ -53,8 +53,8 @@ def test_a_stay_is_entered_arrived_and_left_once() -> None:
     said = heard(policy, 0, 60, (A, -60)) + heard(policy, 60, 60, (A, -90))
     assert words(said) == ["enter", "arrived", "exit"]
     enter, arrived, left = said
-    assert (enter.t, arrived.t) == (0.5, 0.5)  # both dated to the first crossing
-    assert arrived.said == 10.5
+    assert (enter.t, arrived.t) == (0.0, 0.0)  # both dated to the first crossing
+    assert (enter.said, arrived.said) == (0.5, 10.0)
     assert 60 <= left.t <= 64
     assert enter.floor == "3F"
     assert enter.evidence == {"beacon": A, "packets": 2, "p75": -60.0, "margin_db": 10.0}

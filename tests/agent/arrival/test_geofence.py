@@ -18,6 +18,7 @@ class Seen:
     lat: float
     lon: float = 121.4737
     acc: float | None = 5.0
+    speed: float | None = None
 
 
 def at(t: float, distance: float, acc: float | None = 5.0) -> Seen:

@@ -13,8 +13,13 @@ def fed(beacon: BeaconPresence, packets: Iterable[tuple[float, int]]) -> BeaconP
     """A beacon that was judged after every packet."""
     for t, rssi in packets:
         beacon.hear(t, rssi)
-        beacon.judge(t)
+        judge(beacon, t)
     return beacon
+
+
+def judge(beacon: BeaconPresence, now: float, rival: float = 0.0) -> None:
+    beacon.measure(now)
+    beacon.judge(now, rival)
 
 
 def steady(start: float, end: float, rssi: int, interval: float = 0.5) -> list[tuple[float, int]]:
@@ -26,7 +31,7 @@ def test_one_loud_packet_is_not_enough_and_two_are() -> None:
     assert beacon.inside is False
     fed(beacon, [(0.5, -40)])
     assert beacon.inside is True
-    assert (beacon.since, beacon.cause) == (0.5, "strong")
+    assert (beacon.since, beacon.cause) == (0.0, "strong")  # the first crossing
 
 
 def test_the_same_packet_told_twice_counts_once() -> None:
@@ -45,34 +50,69 @@ def test_a_weak_moment_is_no_departure() -> None:
     assert fed(beacon, steady(13.5, 20, -68)).inside is True
 
 
-def test_weak_for_three_seconds_is_a_departure_dated_to_its_start() -> None:
-    beacon = fed(BeaconPresence(-70.0), [*steady(0, 10, -68), *steady(10.5, 20, -75)])
-    assert (beacon.inside, beacon.cause) == (False, "weak")
-    assert 11 <= beacon.since <= 13.5
+def test_an_enter_is_dated_to_its_first_loud_packet_not_to_half_a_window_back() -> None:
+    beacon = fed(BeaconPresence(-70.0), [*steady(0, 10, -90), *steady(10.5, 13, -68)])
+    assert (beacon.inside, beacon.since) == (True, 10.5)
 
 
-def test_very_weak_is_a_departure_at_once() -> None:
+@pytest.mark.parametrize(("rssi", "seconds"), [(-76, 8), (-80, 6), (-90, 5)])
+def test_the_weaker_the_sooner_left_and_dated_to_where_it_began(rssi: int, seconds: float) -> None:
     beacon = fed(BeaconPresence(-70.0), steady(0, 10, -68))
-    fed(beacon, steady(10.5, 13.5, -85))
+    decided = next(t for t, level in steady(10.5, 60, rssi)
+                   if fed(beacon, [(t, level)]).inside is False)  # fmt: skip
+    assert beacon.cause == "weak"
+    assert decided - 10 == pytest.approx(seconds, abs=1)
+    assert 10 <= beacon.since <= 12
+
+
+def test_weak_now_and_then_never_adds_up() -> None:
+    beacon = fed(BeaconPresence(-70.0), steady(0, 10, -68))
+    for start in range(10, 600, 10):  # a shadow of 4 s in every 10
+        fed(beacon, [*steady(start + 0.5, start + 4, -77), *steady(start + 4.5, start + 10, -68)])
+    assert beacon.inside is True
+
+
+def test_who_stayed_for_long_is_missed_for_longer() -> None:
+    stay = steady(0, 300, -68)
+    beacon = fed(BeaconPresence(-70.0), [*stay, *steady(300.5, 320, -80)])
+    assert beacon.inside is True
+    fed(beacon, steady(320.5, 420, -80))
     assert (beacon.inside, beacon.cause) == (False, "weak")
+
+
+def test_at_the_neighbours_beacon_it_takes_more_to_be_here() -> None:
+    alone, beside = BeaconPresence(-70.0), BeaconPresence(-70.0)
+    for t, rssi in steady(0, 5, -70):
+        alone.hear(t, rssi)
+        beside.hear(t, rssi)
+        judge(alone, t, rival=-5.0)
+        judge(beside, t, rival=20.0)
+    assert (alone.inside, beside.inside) == (True, False)
+
+
+@pytest.mark.parametrize("window_of", [0.1, 0.5, 2.0, 10.5])
+def test_leaving_needs_more_than_one_weak_packet_at_any_interval(window_of: float) -> None:
+    beacon = fed(BeaconPresence(-70.0), steady(0, 20 * window_of, -68, window_of))
+    fed(beacon, [(21 * window_of, -95), (22 * window_of, -68)])
+    assert beacon.inside is True
 
 
 @pytest.mark.parametrize(("interval", "limit"), [(0.1, 10.0), (1.0, 10.0), (2.0, 16.0)])
 def test_silence_is_judged_by_the_interval_that_was_learned(interval: float, limit: float) -> None:
     beacon = fed(BeaconPresence(-70.0), steady(0, 60, -60, interval))
-    beacon.judge(60 + limit - 0.1)
+    judge(beacon, 60 + limit - 0.1)
     assert beacon.inside is True
-    beacon.judge(60 + limit + 0.2)
+    judge(beacon, 60 + limit + 0.2)
     assert (beacon.inside, beacon.cause, beacon.since) == (False, "silent", pytest.approx(60))
 
 
 def test_a_report_per_scan_cycle_suffices_to_enter_and_to_stay() -> None:
     """An adapter that filters duplicates reports a beacon once in 10.5 s."""
     beacon = fed(BeaconPresence(-70.0), steady(0, 42, -65, 10.5))
-    assert (beacon.inside, beacon.since) == (True, 10.5)
-    beacon.judge(42 + 83)
+    assert (beacon.inside, beacon.since) == (True, 0.0)
+    judge(beacon, 42 + 83)
     assert beacon.inside is True
-    beacon.judge(42 + 85)
+    judge(beacon, 42 + 85)
     assert (beacon.inside, beacon.cause) == (False, "silent")
 
 
@@ -81,7 +121,7 @@ def test_a_deaf_scanner_leaves_the_state_unknown_until_it_hears_again() -> None:
     beacon.forget()
     assert beacon.inside is None
     beacon.resume(600.0)
-    beacon.judge(605.0)
+    judge(beacon, 605.0)
     assert beacon.inside is None
     fed(beacon, [(605.0, -73), (605.5, -73)])  # between the thresholds: still there
     assert beacon.inside is True
@@ -93,7 +133,7 @@ def test_after_deafness_a_departure_is_found_out(packets: list[tuple[float, int]
     beacon.forget()
     beacon.resume(600.0)
     fed(beacon, packets)
-    beacon.judge(611.0)
+    judge(beacon, 611.0)
     assert beacon.inside is False
     assert beacon.since >= 600
 
@@ -121,7 +161,7 @@ def test_states_change_forward_in_time_only(steps: list[tuple[float, int]]) -> N
     for gap, rssi in steps:
         now += gap
         beacon.hear(now, rssi)
-        beacon.judge(now)
+        judge(beacon, now)
         if beacon.inside != inside:
             assert since <= beacon.since <= now
             since, inside = beacon.since, bool(beacon.inside)

@@ -33,6 +33,7 @@ class Seen:
     lat: float
     lon: float
     acc: float | None = 5.0
+    speed: float | None = None
 
 
 @dataclass
