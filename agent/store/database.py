@@ -15,6 +15,7 @@ import contextlib
 import logging
 import os
 import queue
+import re
 import shutil
 import sqlite3
 import threading
@@ -22,12 +23,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.core.clock import Clock
 from agent.core.health import Health
+from agent.layers import ConfigError
 from agent.store import refuge
 from drivers.base import DriverError
 
@@ -39,7 +40,12 @@ GROUP_MAX = 200  # functions that share one commit
 PAGE_BYTES = 1024  # of a new file; a commit writes whole pages, and few of ours hold more
 WAL_BYTES = 4 * 1024 * 1024  # then it is merged into the file, and cut back to this if it was more
 RESERVE_BYTES = 4 * 1024 * 1024  # given back when the disk is full, so that orders still fit
+LOCK_S = 5.0  # for another program that holds the database
+USABLE_FROM = re.compile(r"^-- usable from: (\d+)$", re.MULTILINE)
 HOME_S = 5.0  # between attempts to move from memory back to the disk
+
+_SET_USABLE = """INSERT INTO meta VALUES ('usable_from', '{0}')
+ON CONFLICT (key) DO UPDATE SET value = max(CAST(value AS INTEGER), {0})"""
 
 
 class StoreError(DriverError):
@@ -253,10 +259,13 @@ class Database:
         return True
 
     def _tell_moved(self, epoch: str, error: str) -> None:
+        remedy = "Free some space or change the card"
+        if "locked" in error:
+            remedy = f"Another program holds it: end it (fuser -v {self.path} names it)"
         self._health.set(
             "store.memory",
             f"{self.path} cannot be written ({error}): everything is kept in memory only and would "
-            "be lost at a power cut. Free some space or change the card; do not switch off.",
+            f"be lost at a power cut. {remedy}; do not switch off.",
             severity="critical",
         )
         self.moved(epoch)
@@ -283,7 +292,7 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, isolation_level=None, check_same_thread=False, timeout=5.0
+            self.path, isolation_level=None, check_same_thread=False, timeout=LOCK_S
         )
         try:
             connection.execute("PRAGMA locking_mode=NORMAL")
@@ -291,6 +300,7 @@ class Database:
             tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
             if tables and found != APPLICATION_ID:
                 raise sqlite3.DatabaseError("it belongs to another program")  # noqa: TRY301
+            _refuse_newer(connection, self.path)
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise sqlite3.DatabaseError(verdict)  # noqa: TRY301
@@ -343,17 +353,41 @@ class Database:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema to the newest version; each numbered file is one transaction."""
+    """Bring the schema to the newest version; each numbered file is one transaction.
+
+    A file that older agents can live with says so: `-- usable from: N`, the oldest schema of those.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    folder = resources.files("agent.store") / "migrations"
-    for script in sorted(folder.iterdir(), key=lambda entry: entry.name):
-        if not script.name.endswith(".sql") or int(script.name[:4]) <= version:
-            continue
-        number = int(script.name[:4])
-        connection.executescript(
-            f"BEGIN IMMEDIATE;\n{script.read_text(encoding='utf-8')}\n"
-            f"PRAGMA application_id={APPLICATION_ID};\nPRAGMA user_version={number};\nCOMMIT;"
+    for number, script in _migrations():
+        if number > version:
+            found = USABLE_FROM.search(script)
+            connection.executescript(
+                f"BEGIN IMMEDIATE;\n{script}\n"
+                f"{_SET_USABLE.format(found[1] if found else number)};\n"
+                f"PRAGMA application_id={APPLICATION_ID};\nPRAGMA user_version={number};\nCOMMIT;"
+            )
+
+
+def _migrations() -> list[tuple[int, str]]:
+    folder = Path(__file__).with_name("migrations")
+    scripts = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(int(name[:4]), (folder / name).read_text(encoding="utf-8")) for name in scripts]
+
+
+def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise ConfigError where a newer agent has changed the file beyond what this one knows."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    newest = _migrations()[-1][0]
+    if version <= newest:
+        return
+    found = connection.execute("SELECT value FROM meta WHERE key = 'usable_from'").fetchone()
+    if (int(found[0]) if found else version) > newest:
+        problem = (
+            f"{path} was written by a newer edge-agent (schema {version}; this one knows {newest})."
+            " Nothing was changed. Install that version again; to go back for good, let it send"
+            " what waits, then move the file aside"
         )
+        raise ConfigError([problem])
 
 
 def _scrub(connection: sqlite3.Connection) -> None:

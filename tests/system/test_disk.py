@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -177,4 +178,17 @@ def test_a_read_only_folder_is_a_clear_message(
     shop = agent(broker.port, config, store=disk / "agent.db").start()
     assert shop.ended() == 1
     assert str(disk) in shop.words()
+    assert "Traceback" not in shop.words()
+
+
+def test_an_older_agent_refuses_the_database_of_a_newer_one_and_is_not_started_again(
+    shop: Agent,
+) -> None:
+    shop.start().ready()
+    shop.stop()
+    with contextlib.closing(sqlite3.connect(shop.store, isolation_level=None)) as newer:
+        newer.execute("PRAGMA user_version = 99")
+        newer.execute("REPLACE INTO meta VALUES ('usable_from', '99')")
+    assert shop.start().ended() == 78
+    assert "was written by a newer edge-agent" in shop.words()
     assert "Traceback" not in shop.words()

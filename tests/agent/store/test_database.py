@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.core.clock import ManualClock
 from agent.core.health import Health
+from agent.layers import ConfigError
 from agent.store import refuge
-from agent.store.database import HOME_S, Database, StoreError
+from agent.store.database import HOME_S, Database, StoreError, migrate
 from tests.support import disk_that_takes
 
 META = "INSERT INTO meta VALUES (?, ?)"
+LARGE = "SELECT count(*) FROM meta WHERE key LIKE 'k%' AND length(value) = 1000"
 
 
 def run(path: Path, story: Callable[[Database, Health], Awaitable[None]]) -> None:
@@ -47,7 +51,7 @@ def test_callers_that_share_a_commit_fail_alone(tmp_path: Path) -> None:
         )
         assert isinstance(outcomes[1], ValueError)
         keys = await database.read(lambda c: c.execute("SELECT key FROM meta").fetchall())
-        assert keys == [("a",), ("b",)]
+        assert set(keys) & {("a",), ("b",), ("bad",)} == {("a",), ("b",)}
 
     run(tmp_path / "a.db", story)
 
@@ -140,7 +144,7 @@ def test_a_disk_that_refuses_is_left_for_memory_and_come_back_to(tmp_path: Path)
         assert list(health.conditions()) == []
         await database.close()
         with contextlib.closing(sqlite3.connect(path)) as disk:
-            assert disk.execute("SELECT count(*) FROM meta").fetchone() == (5001,)
+            assert disk.execute(LARGE).fetchone() == (5000,)
             assert epoch(disk) == moved[0]
 
     asyncio.run(tell())
@@ -155,10 +159,7 @@ def test_what_does_not_fit_into_memory_is_a_store_error(
         with disk_that_takes(1024 * 1024):
             with pytest.raises(StoreError, match="cannot be written"):
                 await database.write(large)
-            (count,) = await database.read(
-                lambda c: c.execute("SELECT count(*) FROM meta").fetchone()
-            )
-            assert count == 0
+            assert await database.read(lambda c: c.execute(LARGE).fetchone()) == (0,)
         await database.write(lambda tx: tx.execute(META, ("after", "1")))
 
     run(tmp_path / "a.db", story)
@@ -235,6 +236,149 @@ def test_a_file_that_is_damaged_meanwhile_is_written_anew(tmp_path: Path) -> Non
         await database.close()
         with contextlib.closing(sqlite3.connect(path)) as disk:
             assert disk.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-            assert disk.execute("SELECT key FROM meta").fetchall() == [("a",), ("b",)]
+            keys = disk.execute("SELECT key FROM meta WHERE key IN ('a', 'b')").fetchall()
+            assert keys == [("a",), ("b",)]
+
+    asyncio.run(tell())
+
+
+def test_a_lock_of_another_program_is_left_for_memory_and_nobody_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.store.database.LOCK_S", 0.1)
+    path = tmp_path / "a.db"
+
+    async def tell() -> None:
+        clock = ManualClock()
+        health = Health(clock)
+        database = Database(path, clock, health)
+        await database.open()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            await database.write(lambda tx: tx.execute(META, ("a", "1")))
+            assert database.in_memory
+            assert "Another program holds it" in next(iter(health.conditions())).text
+            for key in ("b", "c"):  # each tries to go home, and does not wait there
+                clock.jump(clock.monotonic() + HOME_S)
+                writing = database.write(lambda tx, k=key: tx.execute(META, (k, "1")))
+                await asyncio.wait_for(writing, 10)
+            await asyncio.wait_for(database.read(lambda _: None), 10)
+            assert database.in_memory
+            other.execute("ROLLBACK")
+        clock.jump(clock.monotonic() + HOME_S)
+        await database.read(lambda _: None)
+        await database.read(lambda _: None)
+        assert not database.in_memory
+        await database.close()
+        with contextlib.closing(sqlite3.connect(path)) as disk:
+            keys = disk.execute("SELECT key FROM meta WHERE key IN ('a', 'b', 'c')").fetchall()
+            assert keys == [("a",), ("b",), ("c",)]
+
+    asyncio.run(tell())
+
+
+def test_moving_into_memory_does_not_wait_for_a_lock_either() -> None:
+    class Locked:
+        """A connection whose every step finds the database locked."""
+
+        def execute(self, _sql: str) -> Locked:
+            return self
+
+        def fetchone(self) -> tuple[int]:
+            return (1,)
+
+        def backup(self, _target: object, *, progress: Callable[[int, int, int], None]) -> None:
+            while True:
+                progress(sqlite3.SQLITE_BUSY, 1, 1)
+
+    disk: Any = Locked()
+    assert refuge.move_in(disk, "epoch") is None
+
+
+def schema(path: Path, version: int, usable_from: int | None) -> None:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as newer:
+        newer.execute(f"PRAGMA user_version = {version}")
+        newer.execute("DELETE FROM meta WHERE key = 'usable_from'")
+        if usable_from is not None:
+            newer.execute(META, ("usable_from", str(usable_from)))
+
+
+@pytest.mark.parametrize("usable_from", [None, 99])
+def test_a_file_of_a_newer_agent_is_refused_in_clear_words_and_left_as_it_is(
+    tmp_path: Path, usable_from: int | None
+) -> None:
+    path = tmp_path / "a.db"
+    run(path, lambda *_: asyncio.sleep(0))
+    schema(path, 99, usable_from)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match="written by a newer edge-agent"):
+        run(path, lambda *_: asyncio.sleep(0))
+    assert path.read_bytes() == before
+    assert not list(tmp_path.glob("*.aside"))
+
+
+def test_a_file_of_a_newer_agent_that_only_added_something_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    run(path, lambda *_: asyncio.sleep(0))
+    schema(path, 99, 1)
+
+    async def story(database: Database, health: Health) -> None:
+        await database.write(lambda tx: tx.execute(META, ("a", "1")))
+        assert not health.conditions()
+
+    run(path, story)
+    with contextlib.closing(sqlite3.connect(path)) as disk:
+        assert disk.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_the_oldest_schema_that_may_use_a_file_never_falls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [(1, "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;")]
+    monkeypatch.setattr("agent.store.database._migrations", lambda: steps)
+    with contextlib.closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as disk:
+        for script, expected in (
+            ("CREATE TABLE a (x);", "2"),  # says nothing: older agents may not use it
+            ("-- usable from: 2\nCREATE TABLE b (x);", "2"),
+            ("DROP TABLE a;", "4"),
+            ("-- usable from: 1\nCREATE TABLE c (x);", "4"),
+        ):
+            steps.append((len(steps) + 1, script))
+            migrate(disk)
+            found = disk.execute("SELECT value FROM meta WHERE key = 'usable_from'").fetchone()
+            assert found == (expected,)
+
+
+def test_a_life_that_ends_in_memory_is_known_to_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    lost: list[str] = []
+
+    async def life(name: str, *, refuses: bool, cut: bool) -> None:
+        clock = ManualClock()
+        database = Database(path, clock, Health(clock))
+        database.lost = lambda _tx: lost.append(name)
+        await database.open()
+        with disk_that_takes(0) if refuses else contextlib.nullcontext():
+            await database.write(lambda tx: tx.execute("REPLACE INTO meta VALUES ('a', '1')"))
+            assert database.in_memory == refuses
+        if cut:
+            for part in tmp_path.glob("a.db*"):
+                shutil.copy(part, tmp_path / f"cut-{part.name}")
+        await database.close()
+        if cut:  # what the power cut has left
+            for part in tmp_path.glob("a.db*"):
+                part.unlink()
+            for part in tmp_path.glob("cut-*"):
+                part.rename(tmp_path / part.name.removeprefix("cut-"))
+
+    async def tell() -> None:
+        await life("first", refuses=False, cut=False)
+        await life("cut on the disk", refuses=False, cut=True)
+        await life("back home", refuses=True, cut=False)
+        await life("cut in memory", refuses=True, cut=True)
+        assert lost == []
+        await life("after it", refuses=False, cut=True)
+        await life("and on", refuses=False, cut=False)
+        assert lost == ["after it"]
 
     asyncio.run(tell())
