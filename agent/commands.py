@@ -20,6 +20,8 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.fleet.commands import CommandTable
 from agent.orders.service import OrderDesk
+from agent.positioning.duty_service import DutyService
+from agent.positioning.privacy import Duty
 from agent.positioning.service import PositioningService
 from agent.positioning.watching import View
 from agent.printing.desk import PrintingDesk
@@ -80,12 +82,21 @@ class RetryMessages(Params, frozen=True):
     id: int | None = None  # none: all of them
 
 
+class Spread(Params, frozen=True):
+    window_s: Annotated[float, Meta(ge=0, le=3600)]  # 0: none
+
+
 class SetShop(Params, frozen=True):
     status: Status
 
 
-class Spread(Params, frozen=True):
-    window_s: Annotated[float, Meta(ge=0, le=3600)]  # 0: none
+class SetDuty(Params, frozen=True):
+    duty: Duty
+
+
+class GiveConsent(Params, frozen=True):
+    person: Annotated[str, Meta(min_length=1, max_length=64)]
+    notice: Annotated[str, Meta(min_length=1, max_length=32)]  # version of the text that was shown
 
 
 class PressButton(Params, frozen=True):
@@ -111,6 +122,7 @@ class Rooms:
     speaker: Speaker  # one of its own, for tests of the sound
     sos: SosService
     positioning: PositioningService | None
+    duty: DutyService | None  # a rider's
     panel: list[Panel]  # the open one, if any
 
     def add_to(self, table: CommandTable) -> None:
@@ -134,6 +146,10 @@ class Rooms:
         add("sos.test", "Say what an SOS would do now.", self.test_sos, changes=False)
         add("sos.raise", "Raise an SOS.", self.raise_sos, remote=False)
         add("sos.cancel", "End an SOS.", self.cancel_sos)
+        add("duty.set", "Off duty, idle or delivering.", self.set_duty, SetDuty)
+        add("consent.show", "What the rider agreed to.", self.show_consent, changes=False)
+        add("consent.give", "The rider agrees to be located.", self.give_consent, GiveConsent)
+        add("consent.withdraw", "The rider takes it back.", self.withdraw_consent)
         add("panel.press", "Press a simulated button.", self.press, PressButton, remote=False)
 
     # --- how it is --------------------------------------------------------------------------------
@@ -181,6 +197,7 @@ class Rooms:
             "waiting": await self.orders.waiting(),
             "shop_status": await self.database.read(_shop_status),
             "sos": await self.sos.raised(),
+            "rider": self.duty.view() if self.duty else None,
         }
 
     async def _printers(self) -> list[dict[str, Any]]:
@@ -301,6 +318,25 @@ class Rooms:
 
     async def cancel_sos(self, _params: Any, by: str) -> None:
         await self.sos.cancel(by)
+
+    # --- duty and consent -------------------------------------------------------------------------
+
+    async def set_duty(self, params: SetDuty, by: str) -> dict[str, Any]:
+        return await self._rider().set_duty(params.duty, by)
+
+    async def show_consent(self, _params: Any, _by: str) -> dict[str, Any]:
+        return self._rider().view()
+
+    async def give_consent(self, params: GiveConsent, by: str) -> dict[str, Any]:
+        return await self._rider().give(params.person, params.notice, by)
+
+    async def withdraw_consent(self, _params: Any, by: str) -> dict[str, Any]:
+        return await self._rider().withdraw(by)
+
+    def _rider(self) -> DutyService:
+        if self.duty is None:
+            raise Rejected("no_rider", "this device locates nobody: it has no [position]")
+        return self.duty
 
     async def press(self, params: PressButton, _by: str) -> None:
         for panel in self.panel:
