@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from agent.cli import common
 from agent.config import Config
 from agent.contract.errors import NotRunning
 from agent.core.clock import SystemClock
+from agent.uplink import words
+from agent.uplink.dial import Dialler
+from agent.uplink.values import LinkSettings
 
 CONNECT_S = 5.0
 DISK_LOW = 0.1  # of the file system
@@ -78,15 +80,28 @@ def _clock(config: Config, _arguments: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _broker(config: Config, _arguments: argparse.Namespace) -> Iterator[Finding]:
-    url = urlsplit(config.uplink.url)
-    port = url.port or (8883 if url.scheme == "mqtts" else 1883)
-    try:
-        socket.create_connection((url.hostname or "", port), CONNECT_S).close()
-    except OSError as error:
-        text = f"{config.uplink.url} cannot be reached ({error}) → check cable, Wi-Fi and address"
-        yield Finding("broker", False, text)
-    else:
-        yield Finding("broker", True, f"{config.uplink.url} answers")
+    clock = SystemClock(trusted=config.device.clock == "trusted")
+    for url in (config.uplink.url, *config.uplink.fallbacks):
+        try:
+            asyncio.run(_reach(config, url))
+        except (OSError, ValueError) as error:
+            why = str(error)
+            if isinstance(error, OSError):
+                clock_set = clock.quality() != "none"
+                why = words.network_fault(error, clock.wall(), clock_set=clock_set)
+            text = f"{url} cannot be used: {why} → check cable, Wi-Fi and address"
+            yield Finding("broker", False, text)
+        else:
+            yield Finding("broker", True, f"{url} answers")
+
+
+async def _reach(config: Config, url: str) -> None:
+    """As the agent connects, as far as TLS."""
+    uplink = config.uplink
+    files = (Path(file) if file else None for file in (uplink.ca, uplink.cert, uplink.key))
+    ca, cert, key = files
+    settings = LinkSettings(url, config.device.id, ca=ca, cert=cert, key=key)
+    (await Dialler(settings).dial(url)).close()
 
 
 def _agent(_config: Config, arguments: argparse.Namespace) -> Iterator[Finding]:

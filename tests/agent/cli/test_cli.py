@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
+from tests.support import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -71,6 +73,21 @@ def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
+
+
+def test_doctor_tries_each_broker_as_the_agent_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop = str(ROOT / "config" / "shop.toml")
+    urls = [f"mqtt://127.0.0.1:{free_port()}", f"mqtts://127.0.0.1:{free_port()}"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        urls.append(f"mqtt://127.0.0.1:{server.getsockname()[1]}")
+        sets = [f"uplink.url={urls[0]}", f"uplink.fallbacks={json.dumps(urls[1:])}"]
+        arguments = [part for one in sets for part in ("--set", one)]
+        assert main(["doctor", "--only", "broker", "--config", shop, *arguments]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[0] for line in lines] == ["✗", "✗", "✓"]
+    assert "Connection refused" in lines[0]
 
 
 def test_doctor_finds_that_no_agent_runs(

@@ -157,6 +157,7 @@ def test_beside_a_running_agent_it_reads_and_retries(
         assert json.loads(capsys.readouterr().out) == {"handled": 0, "again": 0}
         assert queue(agent.store, "retry", "7") == 1
         assert "no message 7" in capsys.readouterr().err
+        assert agent.ask("uplink.spread", window_s=65) == 65
         arguments = ["--config", SHOP, "--set", f"store.path={agent.store}"]
         assert main(["status", *arguments]) == 0
         said = capsys.readouterr().out

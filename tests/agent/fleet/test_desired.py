@@ -63,6 +63,9 @@ def device() -> Iterator[Device]:
         (b"[]", None),
         (encode(Desired(4, {"alert": {"repeat_s": 0}})), 4),
         (encode(Desired(5, {"device": {"id": "x"}})), 5),
+        (encode(Desired(6, {"uplink": {"url": "mqtt://x", "reconnect_window_s": 9}})), 6),
+        (encode(Desired(7, {"uplink": {}})), 7),
+        (encode(Desired(8, {"uplink": 9})), 8),
     ],
 )
 def test_a_refusal_is_reported_with_the_settings_that_stay_in_force(
@@ -80,6 +83,11 @@ def test_a_good_wish_is_kept_and_the_agent_starts_again(device: Device) -> None:
     device.deliver(encode(Desired(4, {"alert": {"repeat_s": 9}})))
     assert device.restarts == 1
     assert device.tx.execute("SELECT count(*) FROM meta").fetchone() == (1,)
+
+
+def test_how_soon_a_device_comes_back_may_be_wished(device: Device) -> None:
+    device.deliver(encode(Desired(4, {"uplink": {"reconnect_window_s": 65}})))
+    assert device.restarts == 1
 
 
 def test_an_old_wish_changes_nothing(device: Device) -> None:
