@@ -115,9 +115,9 @@ class App:
         )
         self.panel: list[Panel] = []  # the open one
         self.printers: list[PrinterService] = []
+        self.duty: DutyService | None = None
         self.positioning: PositioningService | None = None
         self.arrival: ArrivalService | None = None
-        self.duty: DutyService | None = None
         self.rooms: list[Service] = []
         self._bd_seq = 0
         self._since = clock.wall()
@@ -131,10 +131,10 @@ class App:
         try:
             await self.outbox.open()
             self._wire()
-            await self._serve()
-        finally:
             if self.duty is not None:
                 await self.duty.open()
+            await self._serve()
+        finally:
             with contextlib.suppress(StoreError):
                 await self.outbox.close()
             await self.database.close()
@@ -254,9 +254,9 @@ class App:
             lambda: self.positioning.whereabouts() if self.positioning else None,
             lambda seq: self.outbox.acked("critical") >= seq,
             self.changes.notify,
+            datum=self.config.position.datum if self.config.position else "wgs84",
         )
         self.rooms.append(self.sos)
-            datum=self.config.position.datum if self.config.position else "wgs84",
 
     def _wire_panel(self) -> None:
         panel = self.config.panel
@@ -283,9 +283,9 @@ class App:
                 self.sos,
                 self.signals,
                 sos_hold_s=panel.sos_hold_s,
+                toggle_duty=self.duty.toggle if self.duty else None,
             )
         )
-                toggle_duty=self.duty.toggle if self.duty else None,
 
     def _wire_page(self) -> None:
         if self.config.page is not None:
@@ -305,9 +305,9 @@ class App:
             return
         driver = catalog.load("gps", position.driver)
         settings = configuration.driver_settings("gps", position)
+        self.duty = duty = self._duty(made_up=driver.made_up)
         self.positioning = PositioningService(
             open_receiver=partial(driver.open, settings, self.clock),
-        self.duty = duty = self._duty(made_up=driver.made_up)
             clock=self.clock,
             recorder=self.outbox,
             health=self.health,
@@ -318,6 +318,14 @@ class App:
                 still_s=position.still_s,
             ),
             sinks=[self._located],
+            datum=position.datum,
+            mode=lambda: duty.mode,
+            blur=lambda: Blur(
+                Grid(self.config.privacy.cell_m), duty.secret, PROFILES["economy"].still_s
+            ),
+        )
+        receiver = WhileAllowed(
+            self.positioning, lambda: duty.mode != "off", duty.changes, self.positioning.rest
         )
         self.rooms += [duty, receiver]
 
@@ -350,14 +358,6 @@ class App:
         forgotten = await self.outbox.purge(WHEREABOUTS)
         self.uplink.reread()
         return forgotten
-            datum=position.datum,
-            mode=lambda: duty.mode,
-            blur=lambda: Blur(
-                Grid(self.config.privacy.cell_m), duty.secret, PROFILES["economy"].still_s
-            ),
-        )
-        receiver = WhileAllowed(
-            self.positioning, lambda: duty.mode != "off", duty.changes, self.positioning.rest
 
     def _wire_arrival(self) -> None:
         beacons = self.config.beacons
@@ -411,9 +411,9 @@ class App:
             self.speaker,
             self.sos,
             self.positioning,
+            self.duty,
             self.panel,
         ).add_to(self.table)
-            self.duty,
         path = socket_path(Path(self.config.store.path))
         self.rooms += [self.commands, ControlService(path, self.table.ask)]
 
@@ -480,9 +480,9 @@ class App:
             epoch=self.outbox.epoch,
             streams=await self.outbox.states(),
             open_commands=await self.commands.open_commands(),
+            duty=self.duty.state if self.duty else None,
         )
 
-            duty=self.duty.state if self.duty else None,
     async def _birth(self) -> None:
         self._report_config()
         await self.orders.reconcile()
