@@ -21,6 +21,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
@@ -33,10 +34,11 @@ from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.store import refuge
 from agent.store.database import Database, StoreError
+from agent.store.expiry import Expiry, oldest
 from agent.store.packing import Pack, pack
+from agent.store.purging import gaps, purge
 from agent.store.shedding import SHED_ORDER, Room, Shed, Shedding, Thin, measure
 
-from agent.store.purging import gaps, purge
 log = logging.getLogger(__name__)
 
 HOLD_S: dict[Stream, float] = {"critical": 0.0, "state": 0.5, "telemetry": 5.0}
@@ -100,13 +102,20 @@ class Outbox:
         *,
         max_mb: float,
         thin: Thin | None = None,
+        keep_s: Mapping[Stream, float] = MappingProxyType({}),
     ) -> None:
+        """`keep_s`: longer no event of that stream waits; `critical` is never in it."""
         self._database = database
         self._clock = clock
         self._health = health
         self._max_bytes = int(max_mb * 1024 * 1024)
         self._streams: dict[Stream, _State] = {name: _State() for name in STREAMS}
         self._shedding = Shedding(lambda seq, gap: self._row(seq, gap, None), thin)
+        self.expiry = Expiry(
+            database, clock, health, keep_s, lambda seq, gap: self._row(seq, gap, None)
+        )
+        self._news = 0  # rises with each event and acknowledgement
+        self._oldest: tuple[int, dict[Stream, int | None]] = (-1, {})  # as of which news
         self._given_up: Counter[str] = Counter()  # not reported yet
         self._given_up_since = 0.0  # monotonic s
         self._reserving = asyncio.Lock()
@@ -141,6 +150,7 @@ class Outbox:
         self.moved()
 
     def _on_commit(self) -> None:
+        self._news += 1
         self._busy.set()
         self.committed()
 
@@ -264,6 +274,7 @@ class Outbox:
         if not stream.acked < seq <= stream.issued:
             return
         stream.acked = seq
+        self._news += 1
         self._busy.set()
         while stream.tail and stream.tail[0][1].seq <= seq:
             stream.tail.popleft()
@@ -281,6 +292,22 @@ class Outbox:
             )
             for name, stream in self._streams.items()
         }
+
+    async def oldest(self) -> dict[Stream, int | None]:
+        """Unix ms of the event that waits for longest, by stream; asks the disk only after news."""
+        news, known = self._oldest
+        if news != self._news:
+            news, known = self._news, {}
+            acked = {name: stream.acked for name, stream in self._streams.items()}
+            rows = await self._database.read(
+                lambda tx: {name: oldest(tx, name, upto) for name, upto in acked.items()}
+            )
+            for name, found in rows.items():
+                tail = (row for _, row in self._streams[name].tail if row.kind != Gap.KIND)
+                row = Row(*found) if found is not None else next(tail, None)
+                known[name] = None if row is None else self._dated(row).t
+            self._oldest = news, known
+        return known
 
     async def backlog(self) -> dict[str, int]:
         """Events waiting, by stream. Numbers are no measure: a crash leaves a block half used."""
@@ -317,6 +344,7 @@ class Outbox:
                     last_forget = now
                     if any(stream.forgettable for stream in self._streams.values()):
                         await self.flush(())
+                await self.expiry.look(self.acked)
                 if now - last_quota >= QUOTA_CHECK_S:
                     if await heartbeat.idle(self._keep_within()):
                         last_quota = now
@@ -360,34 +388,6 @@ class Outbox:
             sql = f"UPDATE {name} SET t = mono + ?, tq = ?, mono = NULL, boot = NULL"  # noqa: S608 - ours
             tx.execute(f"{sql} WHERE boot = ?", known)
 
-    async def close(self) -> None:
-        """Everything on disk, and no reservation left open: nothing to explain next time."""
-        await self.flush()
-        exact = [(s.issued, s.acked, name) for name, s in self._streams.items()]
-        sql = "UPDATE stream SET issued = ?, acked = ? WHERE name = ?"
-        await self._database.write(lambda tx: tx.executemany(sql, exact))
-
-    def _recover(self, tx: sqlite3.Connection) -> None:
-        found = tx.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        self.epoch = found[0] if found else refuge.new_epoch()
-        if not found:
-            tx.execute("INSERT INTO meta VALUES ('epoch', ?)", (self.epoch,))
-        for name, acked in tx.execute("SELECT name, acked FROM stream").fetchall():
-            issued = _issued(tx, name)
-            tx.execute(f"DELETE FROM {name} WHERE seq <= ?", (acked,))  # noqa: S608 - ours
-            sql = f"SELECT min(seq), max(seq) FROM {name}"  # noqa: S608 - ours
-            oldest, newest = tx.execute(sql).fetchone()
-            if name == "critical":
-                acked = oldest - 1 if oldest else issued  # noqa: PLW2901 - never evicted, so gone
-            elif issued > (known := max(newest or 0, acked)):
-                gap = Gap(first=known + 1, last=issued, reason="restart")
-                _insert(tx, name, self._row(issued, gap, None))
-            self._streams[name] = _State(issued, issued, acked, issued, acked)
-        self._date(tx)
-
-    def _forget(self, tx: sqlite3.Connection) -> dict[Stream, int]:
-        """Delete what is acknowledged; up to where, once that is committed."""
-        done: dict[Stream, int] = {}
     async def purge(self, kinds: Collection[str]) -> int:
         """Take back what nobody has received yet of these kinds; how many there were.
 
@@ -421,6 +421,34 @@ class Outbox:
     def _gap_row(self, seq: int, gap: Gap) -> Row:
         return self._row(seq, gap, None)
 
+    async def close(self) -> None:
+        """Everything on disk, and no reservation left open: nothing to explain next time."""
+        await self.flush()
+        exact = [(s.issued, s.acked, name) for name, s in self._streams.items()]
+        sql = "UPDATE stream SET issued = ?, acked = ? WHERE name = ?"
+        await self._database.write(lambda tx: tx.executemany(sql, exact))
+
+    def _recover(self, tx: sqlite3.Connection) -> None:
+        found = tx.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        self.epoch = found[0] if found else refuge.new_epoch()
+        if not found:
+            tx.execute("INSERT INTO meta VALUES ('epoch', ?)", (self.epoch,))
+        for name, acked in tx.execute("SELECT name, acked FROM stream").fetchall():
+            issued = _issued(tx, name)
+            tx.execute(f"DELETE FROM {name} WHERE seq <= ?", (acked,))  # noqa: S608 - ours
+            sql = f"SELECT min(seq), max(seq) FROM {name}"  # noqa: S608 - ours
+            oldest, newest = tx.execute(sql).fetchone()
+            if name == "critical":
+                acked = oldest - 1 if oldest else issued  # noqa: PLW2901 - never evicted, so gone
+            elif issued > (known := max(newest or 0, acked)):
+                gap = Gap(first=known + 1, last=issued, reason="restart")
+                _insert(tx, name, self._row(issued, gap, None))
+            self._streams[name] = _State(issued, issued, acked, issued, acked)
+        self._date(tx)
+
+    def _forget(self, tx: sqlite3.Connection) -> dict[Stream, int]:
+        """Delete what is acknowledged; up to where, once that is committed."""
+        done: dict[Stream, int] = {}
         for name, stream in self._streams.items():
             if stream.forgettable:
                 done[name] = upto = stream.acked
