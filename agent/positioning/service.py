@@ -73,7 +73,7 @@ class PositioningService:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         """Until the receiver's input ends; DriverError when the receiver is gone or silent."""
-        self._no_fix()
+        self._no_fix(gone=True)
         heartbeat.retry_max_s = RETRY_S
         seen: Counter[str] = Counter()
         async with self._open() as receiver:
@@ -88,7 +88,7 @@ class PositioningService:
             finally:
                 self._watching.receiver = None
                 self._count(receiver, seen)
-                self._no_fix()
+                self._no_fix(gone=True)
 
     async def report(self, reason: Reason) -> Report | None:
         """Tell the server of the newest estimate now, e.g. because a fence was crossed.
@@ -196,7 +196,14 @@ class PositioningService:
         contradicts = abs(fix.utc - wall) > UTC_TRUST_S and self._clock.quality() == "ntp"
         return wall if contradicts else fix.utc
 
-    def _no_fix(self) -> None:
+    def _no_fix(self, *, gone: bool = False) -> None:
+        if gone:
+            self._health.set(
+                NO_FIX,
+                "no GPS fix: nothing comes from the receiver; see service.positioning",
+                grace_s=NO_FIX_S,
+            )
+            return
         self._health.set(
             NO_FIX,
             "no GPS fix: give the antenna a view of the sky and check its cable; indoors this is"

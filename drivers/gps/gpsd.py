@@ -143,7 +143,7 @@ class GpsdReceiver:
         if self._heard["TPV"]:
             return (
                 f"{where} has had no new fix from its receiver for"
-                f" {self._settings.silence_s:.0f} s; check the receiver's cable and power"
+                f" {self._settings.silence_s:g} s; check the receiver's cable and power"
             )
         return (
             f"{where} has no news from its receiver; check the receiver's cable and DEVICES in"

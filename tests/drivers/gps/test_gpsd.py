@@ -145,6 +145,43 @@ def test_a_restart_of_gpsd_and_a_dead_receiver_are_noticed_and_got_over(
     asyncio.run(main())
 
 
+def test_gpsd_is_heard_again_soon_however_long_it_was_away(talker: Talker, daemon: Gpsd) -> None:
+    async def main() -> float:
+        clock = SystemClock()
+        health = Health(clock)
+        wanted = gpsd.Settings(port=daemon.port)
+        service = PositioningService(
+            open_receiver=lambda: gpsd.open_receiver(wanted, clock),
+            clock=clock,
+            recorder=ListRecorder(),
+            health=health,
+            profile=profile("seed"),
+        )
+
+        def texts() -> dict[str, str]:
+            return {condition.code: condition.text for condition in health.conditions()}
+
+        async with asyncio.timeout(60):
+            task = asyncio.create_task(Supervisor(clock, health).run([service]))
+            await until(lambda: service.last, "first fix")
+            daemon.stop()
+            await until(lambda: "systemctl start gpsd" in str(texts()), "its absence is told")
+            gone = clock.monotonic()
+            await until(lambda: clock.monotonic() - gone > 3.6, "the back-off has grown")
+            daemon.start()
+            back = clock.monotonic()
+            await until(lambda: service.last and service.last.t > back, "fixes again")
+            took = clock.monotonic() - back
+            assert "service.positioning" not in texts()
+            task.cancel()
+            await asyncio.wait([task])
+            return took
+
+    print(
+        f"\nheard again {asyncio.run(main()):.1f} s after gpsd was started"
+    )  # measured, not judged
+
+
 def test_no_gpsd_is_an_error_that_says_what_to_do() -> None:
     async def main() -> None:
         async with gpsd.open_receiver(gpsd.Settings(port=free_port()), SystemClock()):
@@ -241,6 +278,68 @@ def test_satellites_and_hdop_come_from_the_sky() -> None:
     sky = b'{"class":"SKY","hdop":0.8,"satellites":[{"PRN":1,"used":true},{"PRN":2}]}'
     (fix,), _ = read(sky, b'{"class":"SKY","vdop":1.0}', tpv())
     assert (fix.hdop, fix.satellites) == (0.8, 1)
+
+
+DEVICES = b'{"class":"DEVICES","devices":[{"path":"/dev/a","driver":"u-blox","bps":9600}]}'
+
+
+def test_gpsd_says_who_its_receiver_is() -> None:
+    async def main() -> None:
+        reader = asyncio.StreamReader(limit=gpsd.LINE_MAX)
+        sky = b'{"class":"SKY","satellites":[{"used":true},{},{}]}'
+        subtype = b'{"class":"DEVICE","path":"/dev/a","driver":"u-blox","subtype":"M8\\u001b[2J"}'
+        reader.feed_data(b"\n".join([DEVICES, subtype, sky, tpv(), b""]))
+        receiver = gpsd.GpsdReceiver(gpsd.Settings(), ManualClock(), reader)
+        assert receiver.about.where == "gpsd 127.0.0.1:2947"
+        await anext(aiter(receiver.fixes()))
+        about = receiver.about
+        assert (about.where, about.model, about.in_view) == (
+            "gpsd 127.0.0.1:2947 /dev/a",
+            "u-blox M8?[2J",
+            3,
+        )
+        assert about.heard == {"other": 2, "SKY": 1, "TPV": 1}
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("gone", [b'"activated":0', b'"activated":"0"'])
+def test_a_receiver_that_gpsd_has_lost_is_told_at_once(gone: bytes) -> None:
+    async def main() -> None:
+        reader = asyncio.StreamReader(limit=gpsd.LINE_MAX)
+        lost = b'{"class":"DEVICE","path":"/dev/a",' + gone + b"}"
+        reader.feed_data(b"\n".join([DEVICES, tpv(), lost, b""]))
+        receiver = gpsd.GpsdReceiver(gpsd.Settings(), ManualClock(), reader)
+        async for _ in receiver.fixes():
+            pass
+
+    with pytest.raises(DriverError, match="gpsd has lost its receiver /dev/a; plug it in again"):
+        asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ([], "has no news from its receiver; check"),
+        ([b'{"class":"DEVICES","devices":[]}'], "has no receiver; plug it in"),
+        ([DEVICES], "has no news from its receiver"),
+        ([DEVICES, tpv(), tpv(), tpv()], "has had no new fix from its receiver for 0.5 s"),
+    ],
+)
+def test_why_gpsd_is_silent_is_said(
+    lines: list[bytes], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpsd, "FIRST_S", 0.5)
+
+    async def main() -> None:
+        reader = asyncio.StreamReader(limit=gpsd.LINE_MAX)
+        reader.feed_data(b"".join(line + b"\n" for line in lines))
+        receiver = gpsd.GpsdReceiver(gpsd.Settings(silence_s=0.5), SystemClock(), reader)
+        async for _ in receiver.fixes():
+            pass
+
+    with pytest.raises(DriverError, match=words):
+        asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def test_of_several_receivers_the_one_asked_for_is_heard() -> None:

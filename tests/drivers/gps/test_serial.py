@@ -10,10 +10,14 @@ from pathlib import Path
 import pytest
 
 from agent.core.clock import SystemClock
+from agent.core.health import Health
+from agent.core.supervisor import Supervisor
+from agent.positioning.reporting import profile
+from agent.positioning.service import PositioningService
 from drivers.base import DriverError, Fix
 from drivers.gps import serial, tuning
 from tests.drivers.gps.talker import START, Talker
-from tests.support import until
+from tests.support import ListRecorder, until
 
 
 @pytest.fixture(autouse=True)
@@ -126,5 +130,50 @@ def test_cancelling_closes_the_port(talker: Talker) -> None:
         await asyncio.wait([task])
         assert task.cancelled()
         assert await take(settings, 1)
+
+    asyncio.run(main())
+
+
+def test_a_receiver_that_comes_back_under_another_name_is_used_without_a_restart(
+    tmp_path: Path,
+) -> None:
+    """Pulled out and plugged in again: the same service goes on, and says meanwhile what is up."""
+
+    async def main() -> None:
+        clock = SystemClock()
+        health = Health(clock)
+        wanted = serial.Settings(device=f"{tmp_path}/usb-*GNSS*", silence_s=1.0)
+        service = PositioningService(
+            open_receiver=lambda: serial.open_receiver(wanted, clock),
+            clock=clock,
+            recorder=ListRecorder(),
+            health=health,
+            profile=profile("seed"),
+        )
+
+        def texts() -> str:
+            return " ".join(
+                f"{condition.code} {condition.text}" for condition in health.conditions()
+            )
+
+        async def plug(name: str) -> Talker:
+            talker, since = Talker(), clock.monotonic()
+            (tmp_path / name).symlink_to(talker.device)
+            await until(lambda: service.last and service.last.t > since, f"fixes of {name}")
+            assert "service.positioning" not in texts()
+            assert service.view().where == f"{tmp_path}/{name}"
+            return talker
+
+        async with asyncio.timeout(60):
+            task = asyncio.create_task(Supervisor(clock, health).run([service]))
+            await until(lambda: "no GPS receiver fits" in texts(), "there is none yet")
+            for name in ("usb-u-blox_GNSS-if00", "usb-u-blox_GNSS_2-if00"):
+                talker = await plug(name)
+                talker.unplug()
+                (tmp_path / name).unlink()
+                await until(lambda: "is it plugged in" in texts(), "it was pulled out")
+            await until(lambda: "gps.no_fix no GPS fix: nothing comes" in texts())
+            task.cancel()
+            await asyncio.wait([task])
 
     asyncio.run(main())
