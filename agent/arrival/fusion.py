@@ -244,7 +244,6 @@ class Arrivals:
                 live = {r: b for r, b in watched.live.items() if r.identity != doubt.identity}
                 for beacon in (b for r, b in watched.live.items() if r not in live):
                     beacon.forget()
-                    beacon.inside = False
                 spoke_alone = len(live) < len(watched.live) and not any(
                     beacon.inside for beacon in live.values()
                 )

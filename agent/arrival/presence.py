@@ -4,7 +4,7 @@
 
     outside --p75 >= bar, 2 packets; or 2 loud ones-----------------> inside  (strong)
     inside  --p75 below bar - 2.5 dB, adding up to 10 dB s----------> outside (weak)
-            --after 2 min: below bar - 6 dB, adding up to 150 dB s--> outside (weak)
+            --after 2 min: below bar - 6 dB, adding up to 120 dB s--> outside (weak)
     inside  --silent for max(10 s, 8 intervals)---------------------> outside (silent)
     inside  --the scanner cannot hear-------------------------------> unknown
     unknown --p75 >= bar - 2.5 dB-----------------------------------> inside
@@ -58,7 +58,7 @@ class Leaving(NamedTuple):
 
 
 FRESH = Leaving(2.5, 10.0)
-SETTLED = Leaving(6.0, 150.0)
+SETTLED = Leaving(6.0, 120.0)
 
 Cause = Literal["strong", "weak", "silent"]
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.arrival.clones import SUSPENDED_S
 from agent.arrival.floor import FloorModel
-from agent.arrival.fusion import Arrivals, Ride, Statement
+from agent.arrival.fusion import NOWHERE, Arrivals, Ride, Statement
 from agent.arrival.places import BeaconRule, Place, Places
 from drivers.base import Advert
 
@@ -25,12 +27,22 @@ MODEL = FloorModel(
 )
 
 
+@dataclass(frozen=True)
+class Seen:
+    t: float
+    lat: float
+    lon: float = 121.0
+    acc: float | None = 5.0
+    speed: float | None = None
+
+
 def heard(
     policy: Arrivals,
     start: float,
     seconds: float,
     *beacons: tuple[str, int],
     excluded: Sequence[str] = (),
+    ride: Ride = NOWHERE,
     identity: str | None = None,
 ) -> list[Statement]:
     """What is said while each beacon sends twice a second and someone else always does."""
@@ -40,7 +52,7 @@ def heard(
         policy.hear(Advert(t, OTHER, -80))
         for address, rssi in beacons:
             policy.hear(Advert(t, address, rssi, identity))
-        said += policy.judge(t, Ride(excluded))
+        said += policy.judge(t, Ride(excluded) if excluded else ride)
     return said
 
 
@@ -151,6 +163,55 @@ def test_a_neighbour_about_as_loud_is_named() -> None:
     ]
 
 
+def test_at_the_neighbours_counter_the_own_door_is_not_entered() -> None:
+    next_door = Place(id="next door", beacon=[BeaconRule(address=B, enter_rssi=-70)])
+    shop = Place(id="shop", beacon=[BeaconRule(address=A, enter_rssi=-70)])
+    alone = heard(Arrivals(Places([shop, next_door])), 0, 5, (A, -69))
+    assert [s.place for s in alone] == ["shop"]
+    beside = heard(Arrivals(Places([shop, next_door])), 0, 5, (A, -69), (B, -50))
+    assert [s.place for s in beside] == ["next door"]
+
+
+def test_a_place_that_cannot_be_is_nobodys_rival() -> None:
+    copied = Place(id="copied", beacon=[BeaconRule(address=B, enter_rssi=-70)])
+    shop = Place(id="shop", beacon=[BeaconRule(address=A, enter_rssi=-70)])
+    policy = Arrivals(Places([shop, copied]))
+    said = heard(policy, 0, 5, (A, -69), (B, -50), excluded=["copied"])
+    assert [s.place for s in said] == ["shop"]
+
+
+def test_who_still_rides_has_not_arrived() -> None:
+    policy = Arrivals(Places([SHOP]))
+    riding = Ride(distance_m={"shop": 40.04}, speed=6.0)
+    said = heard(policy, 0, 30, (A, -60), ride=riding)
+    assert words(said) == ["enter"]
+    assert (said[0].evidence["fence_m"], said[0].evidence["speed"]) == (40.0, 6.0)
+    (arrived,) = heard(policy, 30, 2, (A, -60), ride=Ride(speed=0.4))
+    assert (arrived.word, arrived.t) == ("arrived", 0.0)
+
+
+def test_a_copied_identity_makes_its_place_unknown_and_enters_no_more() -> None:
+    rule = BeaconRule(identity=IDENTITY, enter_rssi=-70)
+    policy = Arrivals(Places([Place(id="shop", beacon=[rule])]))
+
+    def told(start: float, seconds: float, lat: float) -> list[Statement]:
+        said = []
+        for n in range(int(seconds * 2)):
+            t = start + n / 2
+            policy.hear(Advert(t, A, -60, IDENTITY), Seen(t, lat))
+            said += policy.judge(t)
+        return said
+
+    assert words(told(0, 20, 31.0)) == ["enter", "arrived"]
+    (unknown,) = told(600, 60, 31.1)
+    assert unknown.word == "unknown"
+    assert unknown.evidence["cause"] == "identity_suspended"
+    assert policy.suspended() == [IDENTITY]
+    assert told(1200, 60, 31.0) == []
+    again = told(1260 + SUSPENDED_S, 20, 31.0)
+    assert words(again) == ["enter", "arrived"]
+
+
 def test_the_beacon_heard_through_the_ceiling_does_not_enter() -> None:
     policy = Arrivals(Places([SHOP], MODEL, "mall"))
     said = heard(policy, 0, 20, ("C0:00:00:00:00:22", -60))
@@ -183,7 +244,7 @@ AFTER = {
     st.lists(
         st.tuples(
             st.sampled_from([0.1, 0.5, 2.0, 11.0, 90.0]),
-            st.sampled_from([A, A, A, OTHER, "lose"]),
+            st.sampled_from([A, A, B, OTHER, "lose"]),
             st.integers(-95, -50),
         ),
         max_size=120,

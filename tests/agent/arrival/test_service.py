@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from agent.arrival.geofence import Circle
 from agent.arrival.places import BeaconRule, Place, Places
-from agent.arrival.service import CONFLICT, DEAF, QUEUE, ArrivalService
+from agent.arrival.service import CLONED, CONFLICT, DEAF, QUEUE, ArrivalService
 from agent.contract.events import Arrival, Body, Fence
 from agent.core.clock import ManualClock, settle
 from agent.core.health import Health
@@ -83,6 +83,7 @@ class Bench:
         self,
         opener: Callable[[], AbstractAsyncContextManager[BeaconScanner]] | None = None,
         fences: Sequence[Circle] = (SHOP,),
+        places: Places = PLACES,
     ) -> ArrivalService:
         async def told(fence: str, event: str) -> None:
             self.told.append((fence, event))
@@ -92,7 +93,7 @@ class Bench:
             recorder=self.tape,
             health=self.health,
             open_scanner=opener or self.open,
-            places=PLACES,
+            places=places,
             fences=fences,
             on_fence=[told],
         )
@@ -240,6 +241,25 @@ def test_a_shop_heard_where_the_gps_excludes_it_is_a_conflict_for_people() -> No
     bench.run(story, service)
     assert bench.tape.words == ["enter", "arrived"]
     assert bench.conditions == []
+
+
+def test_a_copied_identity_is_told_to_people() -> None:
+    identity = "eddystone-uid:" + "0" * 20 + "/" + "0" * 12
+    places = Places([Place(id="shop", beacon=[BeaconRule(identity=identity, enter_rssi=-75)])])
+    sender = Sender(address=SENDER.address, lat=NEAR[0], lon=NEAR[1], identity=identity)
+    bench = Bench(senders=(sender,))
+    service = bench.service(places=places)
+
+    async def story() -> None:
+        for where in (NEAR, FAR):  # the position moves a kilometre, and the beacon with it
+            for _ in range(30):
+                await service.see(Seen(bench.clock.monotonic(), *where))
+                await bench.clock.advance(1)
+        assert bench.conditions == [CLONED]
+
+    bench.run(story, service)
+    said = [body.event for body in bench.tape.bodies if isinstance(body, Arrival)]
+    assert said == ["enter", "arrived", "unknown"]
 
 
 def test_a_flood_loses_the_oldest_adverts_and_counts_them() -> None:
