@@ -17,7 +17,7 @@ from agent import config as configuration
 from agent.app import App
 from agent.config import Loaded
 from agent.contract.commands import Desired
-from agent.core import logs
+from agent.core import logs, memory
 from agent.core.clock import SystemClock
 from agent.core.notify import Notifier
 from agent.fleet import desired
@@ -25,9 +25,12 @@ from agent.layers import ConfigError
 
 log = logging.getLogger(__name__)
 
+SETTLED_S = 10.0  # after the start; what that needed is free by then
+
 
 def main(arguments: argparse.Namespace) -> int:
     """`edge-agent run`: the exit status; replaces itself by a new process for a restart."""
+    memory.share_one_arena()
     logs.setup(arguments.log_level)
     load = partial(
         configuration.load,
@@ -65,6 +68,7 @@ async def _run(app: App, load: Callable[..., Loaded]) -> None:
             app.again()
 
     loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.call_later(SETTLED_S, memory.give_back)
     await app.run()
 
 

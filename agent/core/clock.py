@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import ctypes.util
 import heapq
 import itertools
 import time
@@ -162,7 +161,7 @@ class _Timex(ctypes.Structure):
 
 def _adjtimex() -> Callable[[], int]:
     """A function that asks the kernel whether something disciplines its clock (adjtimex(2))."""
-    libc = ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6", use_errno=True)
+    libc = ctypes.CDLL(None, use_errno=True)
     timex = _Timex()
 
     def ask() -> int:

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.contract import wire
@@ -255,7 +255,7 @@ def _query(args: Mapping[str, str]) -> dict[str, Any]:
 def load_assets() -> dict[str, Asset]:
     """The files of the page by name; what is not among them does not exist."""
     assets = {}
-    for entry in (resources.files("agent.page") / "static").iterdir():
+    for entry in Path(__file__).with_name("static").iterdir():
         content = entry.read_bytes()
         kind = TYPES[entry.name.rpartition(".")[2]]
         assets[entry.name] = Asset(content, kind, f'"{hashlib.sha256(content).hexdigest()[:16]}"')

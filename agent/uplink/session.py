@@ -13,7 +13,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import paho.mqtt.client as paho
+from agent.core import memory
+
+with memory.left_out("urllib.request"):  # for proxies that we have none of; it costs 1.2 MB
+    import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
