@@ -50,8 +50,8 @@ from agent.fleet.commands import CommandService, CommandTable
 from agent.orders.service import OrderDesk
 from agent.page.server import PageService
 from agent.positioning.duty_service import DutyService, Rules
-from agent.positioning.privacy import LIGHTS, WHEREABOUTS, Blur, Grid
-from agent.positioning.reporting import PROFILES, profile
+from agent.positioning.privacy import IDLE_EVERY_S, LIGHTS, WHEREABOUTS, Blur, Grid
+from agent.positioning.reporting import profile
 from agent.positioning.service import PositioningService
 from agent.positioning.thinning import thin
 from agent.positioning.tracker import Estimate
@@ -320,9 +320,7 @@ class App:
             sinks=[self._located],
             datum=position.datum,
             mode=lambda: duty.mode,
-            blur=lambda: Blur(
-                Grid(self.config.privacy.cell_m), duty.secret, PROFILES["economy"].still_s
-            ),
+            blur=lambda: Blur(Grid(self.config.privacy.cell_m), duty.secret, IDLE_EVERY_S),
         )
         receiver = WhileAllowed(
             self.positioning, lambda: duty.mode != "off", duty.changes, self.positioning.rest
@@ -422,6 +420,7 @@ class App:
         settings = LinkSettings(
             url=uplink.url,
             fallbacks=tuple(uplink.fallbacks),
+            id_property=uplink.id_property,
             return_after_s=configuration.seconds(uplink.return_after),
             window_s=uplink.reconnect_window_s,
             client_id=device,

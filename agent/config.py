@@ -99,6 +99,11 @@ class Uplink(Section, frozen=True, kw_only=True):
         Meta(ge=0, le=3600),
         says("when a broker ends the connection, come back at any time within so many seconds"),
     ] = 0.0
+    id_property: Annotated[
+        str | None,
+        Meta(pattern=r"^[A-Za-z0-9_-]{1,32}$"),
+        says("an MQTT user property of this name carries the id, for brokers that spread devices"),
+    ] = None
     confirm: Annotated[
         Literal["backend", "broker"],
         says("who must have an event before it is forgotten here: `backend` waits for its `ack`"),

@@ -107,7 +107,9 @@ class Session:
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.password)
         if will is not None:
-            client.will_set(will.topic, will.payload, qos=1, retain=True)
+            properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
+            self._identify(properties)
+            client.will_set(will.topic, will.payload, qos=1, retain=True, properties=properties)
 
     async def connect(self) -> Connected:
         """Raises TimeoutError or Refused."""
@@ -183,12 +185,17 @@ class Session:
             properties.ContentType = content_type
         if correlation is not None:
             properties.CorrelationData = correlation
+        self._identify(properties)
         info = self._client.publish(topic, payload, qos, retain, properties)
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise LinkDown
         if on_ack is not None:
             self._acks[info.mid] = on_ack
         self._flush()
+
+    def _identify(self, properties: Properties) -> None:
+        if self._settings.id_property is not None:
+            properties.UserProperty = (self._settings.id_property, self._settings.client_id)
 
     def acknowledge(self, mid: int, qos: int) -> None:
         self._client.ack(mid, qos)

@@ -45,6 +45,7 @@ class LinkSettings:
     fallbacks: tuple[str, ...] = ()  # brokers for the time in which `url` cannot be reached
     return_after_s: float = 600.0  # so long on a fallback, then `url` is looked at again
     window_s: float = 0.0  # see Attempts
+    id_property: str | None = None  # a user property of each message that carries the client id
 
 
 @dataclass(frozen=True, slots=True)

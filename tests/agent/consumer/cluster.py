@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,7 @@ def _free_ports() -> int:
 class Rider:
     """The agent's own outbox and uplink; `confirm` is the back end, as everywhere."""
 
-    def __init__(self, folder: Path, name: str, urls: Sequence[str]) -> None:
+    def __init__(self, folder: Path, name: str, urls: Sequence[str], **settings: Any) -> None:
         self.name = name
         self.recorded = dict.fromkeys(STREAMS, 0)
         self.clock = SystemClock(trusted=True)
@@ -127,6 +128,7 @@ class Rider:
             username="guest",
             password="guest",
             fallbacks=tuple(urls[1:]),
+            **settings,
         )
         self.uplink = Uplink(
             name, "backend", self._open, self.outbox, self._inbox, self.clock, self._health,
