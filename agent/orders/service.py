@@ -184,6 +184,7 @@ class OrderDesk:
 
     async def reconcile(self) -> None:
         """Tell the back end what is here, so that it sends what is missing."""
+        await self._redate()
         since = int((self._clock.wall() - RECONCILE_S) * 1000)
         orders = await self._database.read(lambda tx: table.known(tx, since, RECONCILE_MAX))
         await self._recorder.record(OrderEvent(action="reconcile", orders=orders))
@@ -191,9 +192,14 @@ class OrderDesk:
     async def run(self, heartbeat: Heartbeat) -> None:
         while True:
             if self._clock.quality() != "none":
+                await self._redate()
                 before = int((self._clock.wall() - KEEP_S) * 1000)
                 await self._database.write(partial(table.prune, before_ms=before))
             await heartbeat.idle(self._clock.sleep(PRUNE_S))
+
+    async def _redate(self) -> None:
+        if self._clock.quality() != "none":
+            await self._database.write(partial(table.redate, now_ms=self._now()))
 
     def _now(self) -> int:
         return int(self._clock.wall() * 1000)

@@ -9,6 +9,7 @@ import msgspec
 
 from agent.contract.orders import Order
 from agent.contract.wire import encode
+from agent.core.clock import BUILD_TIME
 from agent.orders.lifecycle import Stage
 
 _PUT = """INSERT INTO orders (order_id, version, status, stage, received, document)
@@ -22,6 +23,7 @@ WHERE received < ? ORDER BY received DESC LIMIT ?"""
 _KNOWN = """SELECT order_id, version FROM orders
 WHERE received >= ? ORDER BY received DESC LIMIT ?"""
 _PRUNE = "DELETE FROM orders WHERE received < ?"
+_REDATE = "UPDATE orders SET received = ? WHERE received < ?"
 _LIVE = """SELECT 1 FROM orders
 WHERE received >= ? AND stage IN ('accepted', 'ready', 'picked_up') LIMIT 1"""
 _COUNT = "SELECT stage, count(*) FROM orders WHERE received >= ? GROUP BY stage"
@@ -66,6 +68,11 @@ def counts(tx: sqlite3.Connection, since_ms: int) -> dict[str, int]:
 def any_live(connection: sqlite3.Connection, since_ms: int) -> bool:
     """Whether an order is being worked on or delivered."""
     return connection.execute(_LIVE, (since_ms,)).fetchone() is not None
+
+
+def redate(tx: sqlite3.Connection, now_ms: int) -> None:
+    """What came before the clock was set counts from when it was: it must not be old at once."""
+    tx.execute(_REDATE, (now_ms, int(BUILD_TIME * 1000)))
 
 
 def prune(tx: sqlite3.Connection, before_ms: int) -> None:

@@ -216,8 +216,9 @@ class PrintingDesk:
                 if service.failing_s > REROUTE_AFTER_S:
                     await self._evacuate(service)
             if self._clock.monotonic() >= forget_at and self._clock.quality() != "none":
-                before = self._now() - KEEP_MS
-                await self._database.write(partial(spool.forget, before_ms=before))
+                now = self._now()
+                forget = partial(spool.forget, before_ms=now - KEEP_MS, now_ms=now)
+                await self._database.write(forget)
                 forget_at += FORGET_EVERY_S
             await heartbeat.idle(self._clock.sleep(TICK_S))
 

@@ -16,7 +16,7 @@ from datetime import tzinfo
 from typing import Any
 
 from agent.config import PrinterConfig, seconds
-from agent.core.clock import Clock
+from agent.core.clock import BUILD_TIME, Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
@@ -367,7 +367,8 @@ class PrinterService:
         waited = now - job.created
         if self._outage_ms is not None:
             waited = min(waited, self._outage_ms)  # a clock that was set does not age jobs
-        if dated and waited > self._stale_ms:
+        since_known = job.created >= BUILD_TIME * 1000  # before, the clock was not set yet
+        if dated and since_known and waited > self._stale_ms:
             return "parked", "held", "stale"
         return "sending", "held", None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from agent.core.clock import BUILD_TIME
 from agent.printing.jobs import Job, State, check
 from agent.printing.ticket import Ticket
 from agent.store import jobs as sql
@@ -87,8 +88,9 @@ def move(tx: sqlite3.Connection, job: Job, state: State, now_ms: int, **changes:
     return new if done else None
 
 
-def forget(tx: sqlite3.Connection, before_ms: int) -> int:
-    """Delete what has ended; how many."""
+def forget(tx: sqlite3.Connection, before_ms: int, now_ms: int) -> int:
+    """Delete what has ended; how many. What came before the clock was set counts from now on."""
+    tx.execute(sql.REDATE, (now_ms, int(BUILD_TIME * 1000)))
     return tx.execute(sql.FORGET, (before_ms,)).rowcount
 
 

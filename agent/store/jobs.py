@@ -43,6 +43,7 @@ FORGET = (
     "DELETE FROM jobs WHERE created < ?"
     " AND state IN ('printed', 'sent_unconfirmed', 'cancelled', 'expired')"
 )
+REDATE = "UPDATE jobs SET created = ? WHERE created < ?"
 # Of what waits nobody knows any more whether it is out; what is in doubt already stays so.
 DOUBT_WAITING = (
     "UPDATE jobs SET doubts = 1, state = iif(state = 'queued', 'in_doubt', state)"

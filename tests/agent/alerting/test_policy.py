@@ -34,6 +34,16 @@ def test_an_alert_sounds_at_once_and_again_after_repeat_s() -> None:
     assert p.look(8, WALL, [one]).sound is one
 
 
+@given(st.lists(st.integers(-(10**9), 10**9), min_size=40, max_size=40))
+def test_a_clock_that_jumps_changes_no_interval(jumps: list[int]) -> None:
+    steady, jumping = policy(), policy()
+    one = alert("a")
+    for second, jump in enumerate(jumps):
+        wall = WALL + 1000 * second + (jump if second else 0)
+        now = 4.0 * second
+        assert jumping.look(now, wall, [one]) == steady.look(now, WALL + 1000 * second, [one])
+
+
 def test_a_rush_is_one_sound_for_its_newest_order() -> None:
     p = policy()
     rush = [alert(f"o{n:04}", raised=WALL + n) for n in range(1_000)]

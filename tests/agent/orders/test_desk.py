@@ -17,6 +17,7 @@ from agent.contract.orders import Order
 from agent.contract.wire import encode
 from agent.core.clock import ManualClock
 from agent.core.health import Health
+from agent.core.supervisor import Heartbeat
 from agent.orders.service import OrderDesk
 from agent.store.database import Database
 from agent.store.inbox import Incoming
@@ -57,7 +58,7 @@ class Bell:
 
 class Shop:
     def __init__(self, folder: Path) -> None:
-        clock = ManualClock()
+        self.clock = clock = ManualClock()
         self.database = Database(folder / "agent.db", clock, Health(clock))
         self.recorder, self.kitchen, self.bell = ListRecorder(), Kitchen(), Bell()
         self.desk = OrderDesk(
@@ -179,5 +180,32 @@ def test_reconcile_says_what_is_here(tmp_path: Path) -> None:
         event = shop.recorder.bodies[-1]
         assert isinstance(event, OrderEvent)
         assert event.orders == {"o1": 4}
+
+    run(tmp_path, story)
+
+
+def test_an_order_from_before_the_clock_was_set_stays_known(tmp_path: Path) -> None:
+    """Or else the back end would send it again, and it would be printed again."""
+
+    async def story(shop: Shop) -> None:
+        now = shop.clock.wall()
+        shop.clock.set_wall(60.0)  # 1970
+        shop.clock.tq = "none"
+        await shop.order(1)
+        shop.clock.set_wall(now)
+        shop.clock.tq = "ntp"
+        await shop.desk.reconcile()
+        beat = Heartbeat("orders", shop.clock, Health(shop.clock))
+        running = asyncio.ensure_future(shop.desk.run(beat))
+        for _ in range(3):
+            await shop.clock.advance(3600)
+            await shop.database.read(lambda _: None)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await shop.desk.reconcile()
+        told = [b.orders for b in shop.recorder.bodies if isinstance(b, OrderEvent) and b.orders]
+        assert told == [{"o1": 1}, {"o1": 1}]
+        await shop.order(1)
+        assert shop.kitchen.seen == [("o1", 1, None)]
 
     run(tmp_path, story)

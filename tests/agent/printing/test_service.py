@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 
+import msgspec
+
 from agent.contract.events import PrintEvent
+from agent.store import lost
 from drivers.base import DriverError
 
 
@@ -266,6 +269,42 @@ def test_setting_the_clock_makes_no_ticket_old(make_shop, given):
             shop.clock.set_wall(shop.clock.wall() + 90 * 86400)
             shop.virtual["kitchen"].fault("paper_out", on=False)
             await shop.until(lambda: "printed" in shop.notes.prints())
+
+    asyncio.run(main())
+
+
+def test_a_ticket_from_before_the_clock_was_set_is_not_old_at_the_next_start(make_shop, given):
+    async def main():
+        async with make_shop([given.printer(stale_after="30m")]) as shop:
+            now = shop.clock.wall()
+            shop.clock.set_wall(60.0)  # 1970
+            shop.clock.tq = "none"
+            await shop.order(given.order(1))
+            shop.clock.set_wall(now)
+            shop.clock.tq = "ntp"
+            async with shop.running():
+                await shop.until(lambda: shop.notes.prints() == ["printed"])
+                await shop.clock.advance(5)
+            (view,) = await shop.desk.jobs("ORD-1")
+            assert view.created >= (now - 60) * 1000, "and it is kept as long as others"
+
+    asyncio.run(main())
+
+
+def test_what_may_have_been_printed_in_a_lost_life_says_so(make_shop, given):
+    async def main():
+        async with make_shop([given.printer()]) as shop:
+            await shop.order(given.order(1))  # waits, as far as the disk knows
+            await shop.database.write(lambda tx: lost.begin(tx, shop.clock))
+            later = int(shop.clock.wall() * 1000) + 60_000
+            await shop.order(given.order(2))
+            await shop.order(msgspec.structs.replace(given.order(3), placed_at=later))
+            async with shop.running():
+                await shop.until(lambda: len(shop.papers("kitchen")) == 3)
+                banners = ["POSSIBLE DUPLICATE" in paper for paper in shop.papers("kitchen")]
+                assert banners == [True, True, False]
+                events = [body for body in shop.notes.bodies if isinstance(body, PrintEvent)]
+                assert [event.duplicate for event in events] == banners
 
     asyncio.run(main())
 

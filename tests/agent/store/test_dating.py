@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -165,5 +166,30 @@ def test_a_jump_of_a_known_clock_moves_no_event_that_is_recorded(
         first, second = await device.events()
         assert (first.seq, second.seq) == (1, 2)
         assert (first.t, second.t) == (UTC * 1000, (UTC + 60 + jump) * 1000)
+
+    run(tmp_path, story)
+
+
+def test_a_clock_that_jumps_all_day_changes_no_order_and_no_interval(tmp_path: Path) -> None:
+    """Groups are committed as late as ever and quotas are looked at as often; numbers rise."""
+
+    async def story(device: Device) -> None:
+        device.learn("ntp", 0)
+        random = Random(7)
+        for n in range(60):
+            device.clock.set_wall(UTC + random.uniform(-1, 1) * 400 * 86400)
+            assert (
+                await device.outbox.record(Fence(fence="f", event="enter", distance_m=n)) == n + 1
+            )
+            for _ in range(4):  # a group of states waits for 0.5 s, looked at each 0.25 s
+                await device.clock.advance(0.25)
+                await device.database.read(lambda _: None)
+                await settle(3)
+            stored = await device.database.read(
+                lambda tx: tx.execute("SELECT count(*), max(seq) FROM state").fetchone()
+            )
+            assert stored == (n + 1, n + 1)
+        rows = await device.outbox.fetch("state", 0, max_bytes=1 << 30)
+        assert [row.seq for row in rows] == list(range(1, 61))
 
     run(tmp_path, story)

@@ -63,3 +63,23 @@ def test_another_boot_does_not_know_when_it_was(tmp_path: Path) -> None:
         later.boot_id = "another"
         assert lost.in_doubt(tx, MS, later)
         assert not lost.in_doubt(tx, MS + 1, later)
+
+
+def test_what_waits_on_the_disk_is_in_doubt_and_what_is_done_is_not(tmp_path: Path) -> None:
+    job = (
+        "INSERT INTO jobs (job_id, order_id, version, station, copy, kind, printer, home, state,"
+        " attempt, doubts, evidence, priority, created, changed, ticket)"
+        " VALUES (?, 'o', 1, '', 1, 'order', 'p', 'p', ?, 0, ?, 'none', 0, 0, 0, x'7b7d')"
+    )
+    before = [
+        ("a", "queued", 0), ("b", "held", 0), ("c", "parked", 0),
+        ("d", "in_doubt", 2), ("e", "printed", 0), ("f", "cancelled", 0),
+    ]  # fmt: skip
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as tx:
+        migrate(tx)
+        tx.executemany(job, before)
+        lost.begin(tx, ManualClock(wall=START))
+        assert tx.execute("SELECT job_id, state, doubts FROM jobs ORDER BY 1").fetchall() == [
+            ("a", "in_doubt", 1), ("b", "held", 1), ("c", "parked", 1),
+            ("d", "in_doubt", 2), ("e", "printed", 0), ("f", "cancelled", 0),
+        ]  # fmt: skip
