@@ -100,8 +100,7 @@ class Uplink(Section, frozen=True, kw_only=True):
         says("when a broker ends the connection, come back at any time within so many seconds"),
     ] = 0.0
     id_property: Annotated[
-        str | None,
-        Meta(pattern=r"^[A-Za-z0-9_-]{1,32}$"),
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}$")] | None,
         says("an MQTT user property of this name carries the id, for brokers that spread devices"),
     ] = None
     confirm: Annotated[
