@@ -321,6 +321,8 @@ class App:
             datum=position.datum,
             mode=lambda: duty.mode,
             blur=lambda: Blur(Grid(self.config.privacy.cell_m), duty.secret, IDLE_EVERY_S),
+            waits=lambda: self.uplink.up_since is None,
+            rewrite=self.outbox.rewrite,
         )
         receiver = WhileAllowed(
             self.positioning, lambda: duty.mode != "off", duty.changes, self.positioning.rest

@@ -15,7 +15,7 @@ def add(groups: common.Groups) -> None:
     gps.add_argument("--out", type=Path, metavar="M.jsonl", help="position messages")
     gps.add_argument("--fixes-out", type=Path, metavar="F.csv", help="what the receiver said")
     gps.add_argument("--estimates-out", type=Path, metavar="F.csv", help="the filter's estimates")
-    gps.add_argument("--smoothed", action="store_true", help="the backlog smoother's, instead")
+    gps.add_argument("--smoothed", action="store_true", help="both in hindsight, as a backlog is told")
     beacons = common.command(sub, "beacons", "CSV t,address,rssi,...", _beacons)
     beacons.add_argument("adverts", type=Path, metavar="ADVERTS.csv")
     beacons.add_argument("--places", type=Path, required=True, metavar="P.toml")
@@ -31,9 +31,6 @@ def _gps(arguments: argparse.Namespace) -> int:
     from agent.positioning import replay
     from agent.positioning.reporting import profile
 
-    if arguments.smoothed:
-        common.complain("--smoothed: there is no smoother yet; leave it out for the live estimates")
-        return 2
     named = None if arguments.config == common.DEFAULT_CONFIG else Path(arguments.config)
     loaded = config.load(named, overrides=arguments.set, base=NOBODY)
     position = loaded.config.position
@@ -49,6 +46,7 @@ def _gps(arguments: argparse.Namespace) -> int:
         out=arguments.out,
         fixes_out=arguments.fixes_out,
         estimates_out=arguments.estimates_out,
+        smoothed=arguments.smoothed,
     )
     common.complain(str(done))
     return 0

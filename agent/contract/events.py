@@ -29,7 +29,7 @@ class Position(Body, frozen=True, kw_only=True):
     speed: float | None  # m/s
     course: float | None  # degrees from true north
     fix_t: int  # unix ms of the fix
-    reason: Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence"]
+    reason: Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence", "trace"]
     profile: str
     datum: Literal["wgs84", "gcj02"]
     precision: Literal["exact", "cell"] = "exact"  # cell: somewhere within about `acc`, no nearer

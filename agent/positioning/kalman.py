@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import hypot, sqrt
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from agent.positioning.doppler import GAP_S, Steps
 from agent.positioning.geodesy import moved, offset_m
@@ -46,6 +46,20 @@ UNKNOWN_M = 20.0  # m, of the first fix: a receiver that has just found back is 
 UNKNOWN_V = 10.0  # m/s, when the first fix says nothing of its motion
 
 
+class State(NamedTuple):
+    """The filter after a fix; both axes have the same covariance."""
+
+    t: float  # s
+    lat: float
+    lon: float
+    vx: float  # m/s east
+    vy: float  # ... north
+    pp: float  # covariance: m2, m2/s, m2/s2
+    pv: float
+    vv: float
+    driven: float | None  # m/s2 assumed since the fix before; None where the filter began anew
+
+
 @dataclass(slots=True)
 class Filter:
     """`update` takes admitted fixes in order; lat, lon and vx, vy (east, north) are the state."""
@@ -60,6 +74,7 @@ class Filter:
     _vv: float = 0.0
     _surprise: float = 0.0  # m2, mean square
     _rejects: int = 0  # in a row
+    _driven: float | None = None
     _receiver: Steps = field(default_factory=Steps)
 
     def update(self, fix: Fix) -> Verdict:
@@ -72,7 +87,8 @@ class Filter:
             self._restart(fix, seen.velocity)
             return "raw"
         rest = REST if seen.resting else 1.0
-        self._predict(dt, ACCELERATION * rest)
+        self._driven = ACCELERATION * rest
+        self._predict(dt, self._driven)
         self.t = fix.t
         east, north = offset_m(self.lat, self.lon, fix.lat, fix.lon)
         square = east * east + north * north
@@ -91,6 +107,11 @@ class Filter:
             self._correct_velocity(*seen.velocity, SIGMA_V * rest)
         most = SURPRISE_MAX_RESTING_M if seen.resting else SURPRISE_MAX_M
         return "raw" if self._surprise < CALM_M * CALM_M and square < most * most else "filtered"
+
+    @property
+    def state(self) -> State:
+        position = (self.t, self.lat, self.lon, self.vx, self.vy)
+        return State(*position, self._pp, self._pv, self._vv, self._driven)
 
     @property
     def sigma(self) -> float:
@@ -117,6 +138,7 @@ class Filter:
         assert fix.lon is not None
         self.t, self.lat, self.lon, self._rejects = fix.t, fix.lat, fix.lon, 0
         self.vx, self.vy = seen or (0.0, 0.0)
+        self._driven = None
         self._pp, self._pv = max(UNKNOWN_M, fix.sigma or 0.0) ** 2, 0.0
         self._vv = UNKNOWN_V * UNKNOWN_V if seen is None else SIGMA_V * SIGMA_V
 

@@ -21,7 +21,7 @@ from typing import Literal
 from agent.positioning.geodesy import distance_m, extrapolate, moved, offset_m, turn_deg
 from agent.positioning.tracker import Estimate
 
-Reason = Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence"]
+Reason = Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence", "trace"]
 
 ROUNDING_M = 0.02  # a time in whole ms moves a fast rider by this
 STILL_MS = 0.5  # slower is published as standing: noise has no course

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, Protocol
 
-from agent.contract.events import ErrorEvent
+from agent.contract.events import Body, ErrorEvent, Position
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
+from agent.positioning.backlog import Backlog
 from agent.positioning.datum import convert
 from agent.positioning.message import blurred_body, position_body
 from agent.positioning.privacy import Blur, Mode
@@ -34,6 +36,14 @@ STALE = "gps.stale"
 Sink = Callable[[Estimate], Awaitable[None]]
 
 
+class Rewrite(Protocol):
+    """The outbox's; see there."""
+
+    async def __call__(
+        self, old: Sequence[tuple[int, float]], new: Sequence[tuple[float, Body]], *, within_m: int
+    ) -> bool: ...
+
+
 class PositioningService:
     """`last` is the newest estimate, however old; its `t` says how old."""
 
@@ -51,9 +61,12 @@ class PositioningService:
         datum: Literal["wgs84", "gcj02"] = "wgs84",
         mode: Callable[[], Mode] = lambda: "delivery",
         blur: Callable[[], Blur] | None = None,
+        waits: Callable[[], bool] = lambda: False,
+        rewrite: Rewrite | None = None,
     ) -> None:
         """`datum` of what is told; `mode` says how much may be, and `blur` what of an idle rider:
-        then neither the sinks nor the reports know anything."""
+        then neither the sinks nor the reports know anything. While `waits`, nothing is sent, and
+        `rewrite` may put what hindsight makes of it in the place of what was recorded."""
         self.last: Estimate | None = None
         self._open = open_receiver
         self._clock = clock
@@ -65,6 +78,9 @@ class PositioningService:
         self._mode = mode
         self._new_blur = blur
         self._blur: Blur | None = None  # while idle
+        self._waits = waits
+        self._rewrite = rewrite
+        self._backlog = Backlog()
         self._watching = Watching(profile)
         self._tracker = Tracker()
         self._reporting = Reporting(profile)
@@ -105,12 +121,14 @@ class PositioningService:
     async def rest(self) -> None:
         """The receiver is not to be used: then nothing is wrong with it."""
         self._blur = None
+        self._backlog.clear()
         self._health.clear(NO_FIX)
         self._health.clear(STALE)
 
     def forget(self) -> None:
         """Where the rider was."""
         self.last = None
+        self._backlog.clear()
         self._watching.forget()
 
     def whereabouts(self) -> Estimate | None:
@@ -157,8 +175,24 @@ class PositioningService:
         report = self._reporting.react(self._told(estimate))
         if report is not None:
             await self._record(report, estimate.fix)
+        await self._look_back(estimate)
+
+    async def _look_back(self, estimate: Estimate) -> None:
+        waits = self._rewrite is not None and self._waits()
+        chunk = self._backlog.add(estimate, self._tracker.state, waits=waits)
+        if chunk is None or self._rewrite is None:
+            return
+        within_m = self._profile.max_error_m
+        told = await asyncio.to_thread(chunk.trace.told, within_m)
+        bodies = [(report.t, self._body(self._converted(report), at)) for report, at in told]
+        await self._rewrite(chunk.old, bodies, within_m=round(within_m))
+
+    def _converted(self, report: Report) -> Report:
+        lat, lon = convert(report.lat, report.lon, "wgs84", self._datum)
+        return replace(report, lat=round(lat, 7), lon=round(lon, 7))
 
     async def _roughly(self, estimate: Estimate, new_blur: Callable[[], Blur]) -> None:
+        self._backlog.clear()
         if self._blur is None:
             self._blur = new_blur()
         blurred = self._blur.react(estimate.t, estimate.lat, estimate.lon)
@@ -179,14 +213,17 @@ class PositioningService:
         return replace(estimate, lat=lat, lon=lon, fix=fix)
 
     async def _record(self, report: Report, fix: Fix) -> None:
-        body = position_body(
+        seq = await self._recorder.record(self._body(report, fix), t=report.t)
+        self._backlog.recorded(seq, report)
+        self._watching.told(report)
+
+    def _body(self, report: Report, fix: Fix) -> Position:
+        return position_body(
             report,
             fix_t=self._fix_time(report.t, fix),
             profile=self._profile.name,
             datum=self._datum,
         )
-        await self._recorder.record(body, t=report.t)
-        self._watching.told(report)
 
     def _fix_time(self, t: float, fix: Fix) -> float:
         """Unix s. The receiver knows it best, unless it contradicts a disciplined clock."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from agent.positioning.gate import Gate
 from agent.positioning.geodesy import speed_course
-from agent.positioning.kalman import Filter, Verdict
+from agent.positioning.kalman import Filter, State, Verdict
 from agent.positioning.stops import STILL_MS, Stops
 from drivers.base import Fix
 
@@ -40,6 +40,11 @@ class Tracker:
     @property
     def rejected(self) -> Counter[str]:
         return self.gate.rejected
+
+    @property
+    def state(self) -> State:
+        """What the filter knew after the last estimate, for the smoother."""
+        return self._filter.state
 
     def react(self, fix: Fix) -> Estimate | None:
         admitted = self.gate.admit(fix)

@@ -18,7 +18,7 @@ import asyncio
 import logging
 import sqlite3
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -37,6 +37,7 @@ from agent.store.database import Database, StoreError
 from agent.store.expiry import Expiry, oldest
 from agent.store.packing import Pack, pack
 from agent.store.purging import gaps, purge
+from agent.store.rewriting import Told, rewrite
 from agent.store.shedding import SHED_ORDER, Room, Shed, Shedding, Thin, measure
 
 log = logging.getLogger(__name__)
@@ -378,6 +379,26 @@ class Outbox:
             stream = self._streams[name]
             while rows and stream.tail and stream.tail[0][1].seq <= rows[-1].seq:
                 stream.tail.popleft()
+
+    async def rewrite(
+        self, old: Sequence[Told], new: Sequence[tuple[float, Body]], *, within_m: int
+    ) -> bool:
+        """Tell these positions, which wait, by fewer ones; see rewriting.py.
+
+        `new`: with the monotonic second of each. False when they do not wait any more.
+        """
+        await self.flush(["telemetry"])
+        rows = [(t, partial(self._row_at, body, t)) for t, body in new]
+
+        def act(tx: sqlite3.Connection) -> bool:
+            if not old or old[0][0] <= self._streams["telemetry"].acked:
+                return False
+            return rewrite(tx, old, rows, lambda gap: self._row(gap.last, gap, None), within_m)
+
+        return await self._database.write(act)
+
+    def _row_at(self, body: Body, t: float, seq: int) -> Row:
+        return self._row(seq, body, t)
 
     def _date(self, tx: sqlite3.Connection) -> None:
         """Write down the times that became known: after a power cut nobody could tell any more."""

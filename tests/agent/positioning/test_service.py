@@ -253,3 +253,35 @@ def test_a_receiver_that_was_gone_for_long_is_heard_soon_after_it_is_back() -> N
             assert kit.service.view().open
 
     asyncio.run(main())
+
+
+def test_without_a_link_the_messages_of_a_quarter_of_an_hour_are_told_anew() -> None:
+    async def main() -> None:
+        done: list[tuple[list[tuple[int, float]], list[Position]]] = []
+        link = {"down": True}
+
+        async def rewrite(
+            old: Sequence[tuple[int, float]], new: Sequence[tuple[float, Body]], *, within_m: int
+        ) -> bool:
+            assert within_m == 10
+            done.append((list(old), [body for _, body in new if isinstance(body, Position)]))
+            return True
+
+        kit = Kit()
+        kit.service._waits = lambda: link["down"]
+        kit.service._rewrite = rewrite
+        async with kit.running():
+            async with asyncio.timeout(60):
+                while not done:
+                    await kit.clock.advance(10)
+            ((old, new),) = done
+            assert len(new) < 0.8 * len(old)
+            assert {body.reason for body in new} == {"trace"}
+            known = [body for body, t in kit.recorder.events if t in {at for _, at in old}]
+            assert len(known) == len(old)
+            assert known[0].fix_t - 1000 <= new[0].fix_t <= known[0].fix_t
+            link["down"] = False
+            await kit.clock.advance(1000)
+            assert len(done) == 1
+
+    asyncio.run(main())
