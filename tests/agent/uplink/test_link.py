@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from agent.core.clock import Clock, ManualClock, SystemClock
 from agent.uplink import dial, session
@@ -442,5 +445,20 @@ def test_the_end_of_a_connection_that_carried_nothing_is_a_failure(broker: Mosqu
             wished = replace(wished, fallbacks=(broker.url,))
             async with running(Watched(wished)) as device:
                 await until(lambda: device.at[-1:] == [broker.url], "the next one")
+
+    asyncio.run(story())
+
+
+@given(st.binary(min_size=1, max_size=60))
+@settings_of_hypothesis(max_examples=15, deadline=None)
+def test_garbage_behind_a_connack_ends_the_connection_and_not_the_agent(
+    garbage: bytes,
+) -> None:
+    async def story() -> None:
+        said = saying(connack(), suback(1, b"\x01") + garbage, hang_up=True)
+        async with answering(said) as port:
+            wished = settings(f"mqtt://127.0.0.1:{port}", subscriptions=("x",), retry_max_s=0.2)
+            async with running(Watched(wished)) as device:
+                await until(lambda: len(device.downs) > 1, "it goes on")
 
     asyncio.run(story())

@@ -48,7 +48,7 @@ async def silence(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -
         pass
 
 
-def saying(*packets: bytes) -> Talk:
+def saying(*packets: bytes, hang_up: bool = False) -> Talk:
     """Says one after each thing that it hears, then listens until the other side is gone."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,7 +57,7 @@ def saying(*packets: bytes) -> Talk:
                 return
             writer.write(packet)
             await writer.drain()
-        while await reader.read(65536):
+        while not hang_up and await reader.read(65536):
             pass
 
     return talk
