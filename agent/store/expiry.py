@@ -62,7 +62,7 @@ class Expiry:
             await self._look(name, wall, int(keep * 1000), acked(name))
 
     async def _look(self, name: Stream, wall: int, keep_ms: int, acked: int) -> None:
-        code, gone = f"store.expired.{name}", Counter[str]()
+        gone = Counter[str]()
         for _ in range(STEPS):
             # A read costs the card nothing, and mostly there is nothing to do.
             first = await self.database.read(lambda tx: oldest(tx, name, acked))
@@ -73,12 +73,12 @@ class Expiry:
         if gone:
             self.gone += gone
             self.health.set(
-                code,
+                f"store.expired.{name}",
                 f"{name} events waited for more than {keep_ms / 3_600_000:.3g} hours and were given"
                 " up; orders are kept. Restore the network.",
             )
         elif young:
-            self.health.clear(code)
+            self.health.clear(f"store.expired.{name}")
 
     async def _expire(self, name: Stream, acked: int, before: int) -> Counter[str]:
         return await self.database.write(lambda tx: expire(tx, name, acked, before, self.row))
