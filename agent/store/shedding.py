@@ -1,7 +1,8 @@
 """What is given up when there is no more room, and in which order.
 
-1. Positions are thinned: of a stretch of them only as many are kept as tell the ride within 10 m,
-   then, once all of it is, within 20 m, 40 m ... 640 m. A coarser trace of the whole day is worth
+1. Positions are thinned: of a stretch of them only as many are kept as tell it within 10 m. Once
+   all of the ride is, what is left is thinned by 20 m, then 40 m ... 320 m. These add up: a line
+   within 10, 30, 70 ... 630 m of every position remains. A coarser trace of the whole day is worth
    more than a fine one of its end.
 2. The oldest telemetry of any kind.
 3. The oldest states.
@@ -20,6 +21,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -29,7 +31,8 @@ from agent.store import refuge
 
 SHED_SHARE = 0.1  # of a stream's rows at a time
 SHED_ORDER: tuple[Stream, ...] = ("telemetry", "state")
-WITHIN_M = (10, 20, 40, 80, 160, 320, 640)  # what a trace is thinned to, one after another
+EPS_M = (10, 20, 40, 80, 160, 320)  # by which a trace is thinned, one after another
+WITHIN_M = tuple(accumulate(EPS_M))  # what it is then true to
 STRETCH = 500  # positions thinned at a time: the store's thread has others to serve
 STRETCH_MIN = 50  # fewer are not worth it yet
 FREE_BYTES = 8 * 1024 * 1024  # left to others and to SQLite's log; below, the file does not grow
@@ -93,14 +96,12 @@ class Shedding:
         found = tx.execute(_LEVELS).fetchone()
         done = msgspec.json.decode(found[0], type=dict[int, int]) if found else {}
         upto = 1 << 62  # what the level before has done
-        for within_m in WITHIN_M:
+        for eps, within_m in zip(EPS_M, WITHIN_M, strict=True):
             begin = max(done.get(within_m, 0), acked)
             rows = tx.execute(_POSITIONS, (begin, upto, STRETCH)).fetchall()
             if len(rows) >= STRETCH_MIN:
                 done[within_m] = rows[-1][0]
                 tx.execute(_SET_LEVELS, (msgspec.json.encode(done).decode(),))
-                # Errors add up, so each level may add what the one before has left of its metres.
-                eps = within_m if within_m == WITHIN_M[0] else within_m / 2
                 times = [t for _, _, t in rows]
                 span = (min(times), max(times))
                 moments = [t for (t,) in tx.execute(_MOMENTS, span + span)]

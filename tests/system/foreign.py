@@ -47,20 +47,21 @@ class Book:
 
     def take(self, event: Event) -> bool:
         old = self.stored.get(event.seq)
+        if event.kind == "gap":  # what it explains may have arrived; that counts
+            self.explained.update(range(event.body["from"], event.body["to"] + 1))
         if old is not None:
             self.repeats += 1
-            if (old.kind, old.body) != (event.kind, event.body):
+            differs = (old.kind, old.body) != (event.kind, event.body)
+            if differs and "gap" not in (old.kind, event.kind):
                 self.conflicts.append((old, event))
-            return False
-        self.stored[event.seq] = event
-        if event.seq < self.newest:
-            self.disordered.append((self.newest, event.seq))
-        self.newest = max(self.newest, event.seq)
-        if event.kind == "gap":
-            self.explained.update(range(event.body["from"], event.body["to"] + 1))
+        else:
+            self.stored[event.seq] = event
+            if event.seq < self.newest:
+                self.disordered.append((self.newest, event.seq))
+            self.newest = max(self.newest, event.seq)
         while self.upto + 1 in self.stored or self.upto + 1 in self.explained:
             self.upto += 1
-        return True
+        return old is None
 
     def holes(self) -> list[int]:
         return [

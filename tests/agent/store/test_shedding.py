@@ -15,12 +15,14 @@ import pytest
 from agent.contract.events import Audit, Body, ErrorEvent, Fence, Gap, OrderEvent, Position
 from agent.core.clock import ManualClock
 from agent.core.health import Health
+from agent.demo.ledger import StreamBook
 from agent.positioning.geodesy import moved, offset_m
 from agent.positioning.thinning import thin
 from agent.store import shedding
 from agent.store.database import Database
 from agent.store.outbox import SHED_REPORT_S, Outbox, Row
 from agent.store.shedding import FREE_BYTES, LEAST_BYTES, WITHIN_M
+from tests.system.foreign import Book, Event
 
 ALL = 1 << 30
 T0 = 1_800_000_000
@@ -170,12 +172,12 @@ def test_a_new_part_of_the_ride_is_thinned_before_the_old_one_becomes_coarser(
 ) -> None:
     async def story(bench: Bench) -> None:
         await bench.ride(500)
-        assert [(await bench.step()).within_m for _ in range(2)] == [10, 20]
+        assert [(await bench.step()).within_m for _ in range(2)] == [10, 30]
         await bench.outbox.close()
         await bench.database.close()
         await bench.open()  # how far it is thinned outlives the process
         await bench.ride(500, seed=2)
-        assert [(await bench.step()).within_m for _ in range(3)] == [10, 20, 40]
+        assert [(await bench.step()).within_m for _ in range(3)] == [10, 30, 70]
         judge(bench.given, await bench.rows())
 
     run(tmp_path, story)
@@ -269,5 +271,36 @@ def test_a_small_backlog_stays_however_full_the_disk_is(
         await bench.keep_within()
         assert len(await bench.rows()) == 1000
         assert not bench.health.conditions()
+
+    run(tmp_path, story)
+
+
+@pytest.mark.parametrize("arrived", [0, 40, 200])
+def test_a_consumer_that_has_a_part_already_has_all_of_it_in_the_end(
+    tmp_path: Path, arrived: int
+) -> None:
+    """Sent, then thinned before the acknowledgement came: the gaps cover what has arrived."""
+
+    async def story(bench: Bench) -> None:
+        await bench.ride(300)
+        book, ledger = Book(base=0), StreamBook()
+
+        def take(row: Row) -> None:
+            event = bench.outbox.event("telemetry", row, batched=True)
+            body = msgspec.json.decode(event.body)
+            book.take(Event(row.seq, row.kind, event.t, event.tq, body))
+            ledger.take(row.seq, hash(row.body))
+            if row.kind == Gap.KIND:
+                ledger.explain(body["from"], body["to"])
+
+        for row in (await bench.rows())[:arrived]:
+            take(row)
+        assert (await bench.step()).within_m == 10
+        bench.outbox.ack("telemetry", max(0, book.upto - 10))
+        for row in await bench.rows():
+            take(row)
+        assert (book.upto, book.holes()) == (300, [])
+        assert (ledger.stored_upto, ledger.holes()) == (300, 0)
+        assert not book.disordered[: 0 if arrived else None]
 
     run(tmp_path, story)
