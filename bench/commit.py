@@ -2,9 +2,10 @@
 
     .venv/bin/python bench/commit.py [--count 400] [--rounds 5] [--folder .]
 
-One after the other on the same disk, in turns of 50. The append writes what the event is as a line
-on the wire. Ours twice: the transaction in the store's thread, and the whole of `await record()`,
-which is two changes of thread more.
+One after the other on the same disk, in turns of 20. The append writes what the event is as a line
+on the wire; so does bare SQLite, once as other processes may read its file and once alone.
+Ours: the transaction in the store's thread until COMMIT is through, and the whole of
+`await record()`, which is two changes of thread more.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -26,7 +30,7 @@ from agent.contract.wire import encode
 from bench.common import load, median_ratio, table
 from bench.ours import Device
 
-TURN = 50
+TURN = 20
 EVENT = PrintEvent(
     job_id="sh-021-01-4711",
     order_id="8810123456789",
@@ -50,40 +54,74 @@ async def timed(count: int, once: Callable[[], Awaitable[None]]) -> list[float]:
     return times
 
 
-async def run(folder: Path, count: int, number: int) -> tuple[float, float, float]:
-    """Median seconds: record(), its transaction, the append."""
+def bare(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in (f"locking_mode={how}", "page_size=1024", "journal_mode=WAL", "synchronous=FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("CREATE TABLE event (seq INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT")
+    return connection
+
+
+async def run(folder: Path, count: int, number: int) -> dict[str, float]:
+    """Median seconds of each."""
     device = Device(folder / f"{number}.db")
     inside: list[float] = []
-    commit = device.database._commit  # noqa: SLF001 - looked at from within
-
-    def timed_commit(disk: object, group: list) -> None:
-        start = time.perf_counter()
-        commit(disk, group)
-        inside.append(time.perf_counter() - start)
-
-    device.database._commit = timed_commit  # noqa: SLF001
+    device.database._commit = within(device.database._commit, inside)  # noqa: SLF001
     await device.open()
     line = encode(EVENT) + b"\n" + b" " * 100  # the envelope
     file = os.open(folder / f"{number}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    plain = bare(folder / f"{number}-plain.db", "NORMAL")
+    alone = bare(folder / f"{number}-alone.db", "EXCLUSIVE")
 
     async def append() -> None:
         os.write(file, line)
         os.fdatasync(file)
 
+    def insert(connection: sqlite3.Connection) -> Callable[[], Awaitable[None]]:
+        async def once() -> None:
+            connection.execute("INSERT INTO event (body) VALUES (?)", (line,))
+
+        return once
+
     async def record() -> None:
         await device.outbox.record(EVENT)
 
-    ours: list[float] = []
-    plain: list[float] = []
-    await timed(20, record)
-    await timed(20, append)
+    candidates = {
+        "append + fdatasync": append,
+        "bare SQLite": insert(plain),
+        "bare SQLite, nobody else may read": insert(alone),
+        "our `await record()`": record,
+    }
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for once in candidates.values():
+        await timed(20, once)
     inside.clear()
     for _ in range(count // TURN):
-        ours += await timed(TURN, record)
-        plain += await timed(TURN, append)
+        for name, once in candidates.items():
+            times[name] += await timed(TURN, once)
+    times["our transaction"] = inside
     os.close(file)
+    for connection in (plain, alone):
+        connection.close()
     await device.close()
-    return statistics.median(ours), statistics.median(inside), statistics.median(plain)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def within(commit: Callable, times: list[float]) -> Callable:
+    """From the begin of the transaction until COMMIT is through, before anybody is told."""
+
+    def timed_commit(disk: object, group: list) -> None:
+        for work in group:
+            work.done.set_running_or_notify_cancel = partial(
+                stamp, work.done.set_running_or_notify_cancel, time.perf_counter()
+            )
+        commit(disk, group)
+
+    def stamp(go_on: Callable[[], bool], start: float) -> bool:
+        times.append(time.perf_counter() - start)
+        return go_on()
+
+    return timed_commit
 
 
 def main() -> None:
@@ -92,20 +130,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", default=".")
     options = parser.parse_args()
-    found: list[tuple[float, float, float]] = []
+    found: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         for number in range(options.rounds):
-            found.append(asyncio.run(run(Path(folder), options.count, number)))
-            shown = ", ".join(f"{seconds * 1e6:.0f}" for seconds in found[-1])
+            for name, median in asyncio.run(run(Path(folder), options.count, number)).items():
+                found[name].append(median)
+            shown = ", ".join(f"{name} {times[-1] * 1e6:.0f}" for name, times in found.items())
             print(f"round {number + 1}: {shown} us (load {load()})", file=sys.stderr)
-    recorded, committed, appended = map(list, zip(*found, strict=True))
+    appended = found["append + fdatasync"]
     rows = [
-        (what, f"{statistics.median(times) * 1e6:.0f}", median_ratio(appended, times))
-        for what, times in (
-            ("append + fdatasync", appended),
-            ("our transaction", committed),
-            ("our `await record()`", recorded),
-        )
+        (name, f"{statistics.median(times) * 1e6:.0f}", median_ratio(appended, times))
+        for name, times in found.items()
     ]
     table("One critical commit", ("what", "us", "rate against the append"), rows)
 

@@ -313,10 +313,28 @@ class Database:
             connection.execute("PRAGMA secure_delete=FAST")
             connection.execute("PRAGMA cache_size=-1024")
             migrate(connection)
+            self._stretch_log(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _stretch_log(self, connection: sqlite3.Connection) -> None:
+        """Zeros to the end that the log may reach: overwriting a file costs one write to the card.
+
+        Making it longer costs the file system's journal as well. SQLite takes zeros for no frames;
+        nobody else may add some meanwhile.
+        """
+        connection.execute("BEGIN IMMEDIATE")
+        with (
+            contextlib.suppress(OSError),
+            self.path.with_name(self.path.name + "-wal").open("r+b", buffering=0) as log_,
+        ):
+            size = log_.seek(0, os.SEEK_END)
+            if size < WAL_BYTES and self._has_room(WAL_BYTES):
+                log_.write(bytes(WAL_BYTES - size))
+                os.fsync(log_.fileno())
+        connection.execute("COMMIT")
 
     def _set_aside(self, why: str) -> str:
         stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%d-%H%M%S")
@@ -341,11 +359,14 @@ class Database:
     def _reserve(self) -> Path:
         return self.path.with_name(self.path.name + ".reserve")
 
+    def _has_room(self, size: int) -> bool:
+        return shutil.disk_usage(self.path.parent).free > 2 * size
+
     def _fill_reserve(self) -> None:
         reserve = self._reserve()
         if not reserve.exists():
             try:
-                if shutil.disk_usage(self.path.parent).free > 2 * RESERVE_BYTES:
+                if self._has_room(RESERVE_BYTES):
                     with reserve.open("wb") as file:
                         os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
             except OSError:

@@ -160,7 +160,8 @@ class Outbox:
         assert body.STREAM == "critical", body
         row = self._row(_issued(tx, "critical") + 1, body, t)
         _insert(tx, "critical", row)
-        tx.execute("DELETE FROM critical WHERE seq <= ?", (self._streams["critical"].acked,))
+        if (critical := self._streams["critical"]).forgettable:
+            tx.execute("DELETE FROM critical WHERE seq <= ?", (critical.acked,))
         return row.seq
 
     def _row(self, seq: int, body: Body, t: float | None) -> Row:

@@ -16,7 +16,7 @@ from agent.core.clock import ManualClock
 from agent.core.health import Health
 from agent.layers import ConfigError
 from agent.store import refuge
-from agent.store.database import HOME_S, Database, StoreError, migrate
+from agent.store.database import HOME_S, WAL_BYTES, Database, StoreError, migrate
 from tests.support import disk_that_takes
 
 META = "INSERT INTO meta VALUES (?, ?)"
@@ -382,3 +382,38 @@ def test_a_life_that_ends_in_memory_is_known_to_the_next(tmp_path: Path) -> None
         assert lost == ["after it"]
 
     asyncio.run(tell())
+
+
+def test_the_log_does_not_grow_and_zeros_in_it_are_no_frames(tmp_path: Path) -> None:
+    path, copy = tmp_path / "agent.db", tmp_path / "copy.db"
+    log_file = path.with_name("agent.db-wal")
+
+    async def story(database: Database, _health: Health) -> None:
+        assert log_file.stat().st_size == WAL_BYTES
+        for n in range(50):
+            await database.write(lambda tx, n=n: tx.execute(META, (f"k{n}", "x" * 1000)))
+        assert log_file.stat().st_size == WAL_BYTES
+        shutil.copy(path, copy)  # as after a power cut
+        shutil.copy(log_file, copy.with_name("copy.db-wal"))
+
+    for _ in range(2):  # a new file, and one that was there
+        run(path, story)
+        with contextlib.closing(sqlite3.connect(copy)) as recovered:
+            assert recovered.execute(LARGE).fetchone() == (50,)
+            assert recovered.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("DELETE FROM meta WHERE key LIKE 'k%'")
+            connection.commit()
+        for part in tmp_path.glob("copy.db*"):
+            part.unlink()
+
+
+def test_a_full_disk_gets_no_zeros(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)._replace(free=WAL_BYTES)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+
+    async def story(database: Database, _health: Health) -> None:
+        await database.write(lambda tx: tx.execute(META, ("a", "1")))
+        assert (tmp_path / "agent.db-wal").stat().st_size < WAL_BYTES
+
+    run(tmp_path / "agent.db", story)
