@@ -232,7 +232,7 @@ def one_line(view: View, rates: dict[str, float]) -> str:
         view.mode if view.open else "not open",
         f"age {_n(view.fix_age_s, ' s')}",
         f"{_n(view.lat, '', 6)} {_n(view.lon, '', 6)}",
-        f"+-{_n(view.acc_m, ' m')}",
+        f"acc {_n(view.acc_m, ' m')}",
         f"sat {view.used if view.used is not None else '-'}",
         f"{_n(view.speed, ' m/s')}",
         f"{sum(rates.values()):.0f}/s",
