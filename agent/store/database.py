@@ -259,9 +259,8 @@ class Database:
         return True
 
     def _tell_moved(self, epoch: str, error: str) -> None:
-        remedy = "Free some space or change the card"
-        if "locked" in error:
-            remedy = f"Another program holds it: end it (fuser -v {self.path} names it)"
+        locked = f"Another program holds it: end it (fuser -v {self.path} names it)"
+        remedy = locked if "locked" in error else "Free some space or change the card"
         self._health.set(
             "store.memory",
             f"{self.path} cannot be written ({error}): everything is kept in memory only and would "
