@@ -27,10 +27,10 @@ from agent.alerting.sos_service import holds as sos_holds
 from agent.alerting.speaker import OpenPlayer, Speaker
 from agent.alerting.troubles import PrinterTroubles
 from agent.arrival import places
-from agent.arrival.geofence import Circle
+from agent.arrival.geofence import Circle, Polygon, Shape
 from agent.arrival.service import ArrivalService
 from agent.commands import Rooms
-from agent.config import Config, Sound, Store
+from agent.config import Config, FenceConfig, Sound, Store
 from agent.contract import topics
 from agent.contract.commands import Desired
 from agent.contract.events import Stream
@@ -69,6 +69,7 @@ from agent.uplink.link import Link, LinkSettings
 from agent.uplink.service import Uplink
 from drivers import catalog
 from drivers.base import DriverError, Panel
+from drivers.battery import charge
 
 log = logging.getLogger(__name__)
 
@@ -323,6 +324,7 @@ class App:
             blur=lambda: Blur(Grid(self.config.privacy.cell_m), duty.secret, IDLE_EVERY_S),
             waits=lambda: self.uplink.up_since is None,
             rewrite=self.outbox.rewrite,
+            battery=charge,
         )
         receiver = WhileAllowed(
             self.positioning, lambda: duty.mode != "off", duty.changes, self.positioning.rest
@@ -373,10 +375,7 @@ class App:
             health=self.health,
             open_scanner=open_scanner,
             places=known,
-            fences=[
-                Circle(fence.id, fence.lat, fence.lon, fence.radius_m)
-                for fence in self.config.fence
-            ],
+            fences=[_fence(fence) for fence in self.config.fence],
             on_fence=[self._crossed],
         )
         if (duty := self.duty) is None:
@@ -523,6 +522,14 @@ def _keep_s(store: Store) -> dict[Stream, float]:
     """Orders, prints and SOS wait for ever."""
     keep = configuration.seconds
     return {"telemetry": keep(store.keep_telemetry), "state": keep(store.keep_state)}
+
+
+def _fence(fence: FenceConfig) -> Shape:
+    if fence.polygon:
+        return Polygon(fence.id, tuple(fence.polygon), fence.dwell_s)
+    assert fence.lat is not None
+    assert fence.lon is not None
+    return Circle(fence.id, fence.lat, fence.lon, fence.radius_m, fence.dwell_s)
 
 
 def _path(text: str | None) -> Path | None:

@@ -27,9 +27,10 @@ from agent.positioning.geodesy import EARTH_RADIUS_M
 Duty = Literal["off", "idle", "delivering"]
 Mode = Literal["off", "idle", "delivery"]
 
-CELL_M = 1000.0
+IDLE_EVERY_S = 120.0
 HYSTERESIS = 0.15  # of a cell's side, beyond its border
 NOISE = 0.25  # of a cell's side, to either side of its centre
+RADIUS_68 = 0.55  # sides; a rider anywhere in the cell is nearer with 68 %, by simulation
 BEAT_TOLERANCE_S = 0.05
 WHEREABOUTS = frozenset({"position", "fence", "arrival"})  # kinds of events
 LIGHTS: dict[Mode, Literal["off", "on", "blink"]] = {
@@ -110,7 +111,7 @@ class Grid:
 class Blurred:
     lat: float
     lon: float
-    acc: float  # m; the rider is nearer than this with more than 68 %
+    acc: float  # m, 68 %; the same for every cell
     first: bool  # of this idle time
 
 
@@ -132,7 +133,7 @@ class Blur:
         if self._told is not None and t - self._told < self.every_s - BEAT_TOLERANCE_S:
             return None
         self._told = t
-        return Blurred(*self._place(self._cell), round(self.grid.side_m), first)
+        return Blurred(*self._place(self._cell), round(RADIUS_68 * self.grid.side_m), first)
 
     def _place(self, cell: Cell) -> tuple[float, float]:
         """The cell's centre, moved by noise that always is the same in this cell."""

@@ -108,7 +108,7 @@ def test_idle_riders_are_a_cell_until_an_order_comes(
     rider = agent(broker.port, config(receiver, *settings), device=RIDER).start()
     (cell,) = wait(lambda: backend.of("position"), f"the first one; {rider.words()}")
     assert (cell.body["precision"], cell.body["speed"], cell.body["course"]) == ("cell", None, None)
-    assert cell.body["acc"] == 1000
+    assert cell.body["acc"] == 550
     assert abs(cell.body["lat"] - LAT) < 0.02
 
     backend.order(RIDER, order(1, status="delivering"))

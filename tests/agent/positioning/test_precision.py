@@ -51,7 +51,7 @@ def test_an_idle_rider_is_a_cell_at_fixed_times_and_nobody_else_is_told() -> Non
                 assert (body.speed, body.course, body.acc, body.profile) == (
                     None,
                     None,
-                    1000,
+                    550,
                     "idle",
                 )
 
