@@ -502,11 +502,17 @@ class Outbox:
     def _tell_quota(self, room: Room, shed: Shed) -> None:
         full = "store.full"
         if shed.stream is not None:
-            what = f"the oldest {shed.stream} events are given up"
-            self._health.set(full, f"{room.why}; {what}, orders are kept. {room.remedy}")
+            self._health.set(
+                full,
+                f"{room.why}; the oldest {shed.stream} events are given up, orders are kept. "
+                f"{room.remedy}",
+            )
         elif shed.within_m is not None:
-            what = f"positions are thinned to a line within {shed.within_m} m"
-            self._health.set(full, f"{room.why}; {what}, orders are kept. {room.remedy}")
+            self._health.set(
+                full,
+                f"{room.why}; positions are thinned to a line within {shed.within_m} m, orders are "
+                f"kept. {room.remedy}",
+            )
         elif room.used > room.limit:
             self._health.set(
                 full, f"{room.why}, orders and prints alone. {room.remedy}", severity="critical"
