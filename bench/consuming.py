@@ -1,10 +1,15 @@
 """Events a second into SQLite and PostgreSQL: by the store alone, and through mosquitto.
 
     PYTHONPATH=. .venv/bin/python bench/consuming.py [--rounds 3] [--devices 50]
+    PYTHONPATH=. .venv/bin/python bench/consuming.py --fleet 5000 [--rates 333,1000] [--seconds 30]
 
 PostgreSQL is a private one with Debian's defaults. Candidates take turns in each round; a rate of a
 shared machine says little, a ratio of one round more. "floor": one JSON file appended and synced
 for each transaction, which stores nothing that could be asked later.
+
+--fleet: so many devices send positions at a steady rate (5,000 riders, one each 15 s: 333/s)
+through mosquitto and one consumer into PostgreSQL; how long until a query of another connection
+sees them. It looks every 20 ms, so that much of each time is the looking.
 """
 
 from __future__ import annotations
@@ -15,12 +20,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zlib
 from collections import defaultdict
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
+import psycopg
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -122,6 +129,63 @@ def through_broker(folder: Path, database: str, sent, instances: int) -> float:
     return total / took
 
 
+def fleet(folder: Path, postgres: Postgres, devices: int, rate: float, seconds: float) -> None:
+    broker = Mosquitto(folder, lines="autosave_on_changes false\nautosave_interval 0")
+    database = postgres.database()
+    command = [sys.executable, "-m", "agent", "consume", "--to", database, "--from", broker.url]
+    consumer = subprocess.Popen(command, cwd=HOUSE, stderr=subprocess.PIPE)
+    count, sent, seen = int(rate * seconds), [], [(0.0, 0)]
+    try:
+        while b"connected" not in consumer.stderr.readline():
+            pass
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        client.max_inflight_messages_set(10_000)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+        looking = threading.Thread(target=look, args=(database, count, seen))
+        looking.start()
+        begin = time.monotonic()
+        for n in range(count):
+            time.sleep(max(0.0, begin + n / rate - time.monotonic()))
+            payload = event(n // devices + 1, stream="telemetry", body=BODY)
+            sent.append(time.monotonic())
+            client.publish(f"edge/v1/d{n % devices}/evt/position", payload, 1)
+        published = time.monotonic() - begin
+        looking.join()
+        client.disconnect()
+        client.loop_stop()
+        peak = Path(f"/proc/{consumer.pid}/status").read_text().split("VmHWM:")[1].split()[0]
+    finally:
+        consumer.terminate()
+        consumer.communicate()
+        broker.kill()
+    delays, at = [], 0
+    for when, total in seen:
+        delays += [when - t for t in sent[at:total]]
+        at = max(at, total)
+    cuts = statistics.quantiles(delays, n=100)
+    print(
+        f"{devices} devices, {rate:,.0f}/s asked, {count / published:,.0f}/s sent:"
+        f" visible after p50 {cuts[49] * 1000:.0f} ms, p99 {cuts[98] * 1000:.0f} ms,"
+        f" most {max(delays) * 1000:.0f} ms; consumer's peak RSS {int(peak) // 1024} MB;"
+        f" load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+
+
+def look(database: str, count: int, seen: list[tuple[float, int]]) -> None:
+    """How many events are visible, and since when at the latest."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        while seen[-1][1] < count:
+            time.sleep(0.02)
+            try:
+                row = connection.execute("SELECT coalesce(sum(contiguous), 0) FROM mark").fetchone()
+            except psycopg.errors.UndefinedTable:
+                continue
+            if row[0] > seen[-1][1]:
+                seen.append((time.monotonic(), int(row[0])))
+
+
 def one_round(name: Path, postgres: Postgres, devices: int, found) -> None:
     singles, batches = messages(devices, 10_000, 1), messages(devices, 100_000, 40)
     shapes = {
@@ -152,10 +216,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--devices", type=int, default=50)
+    parser.add_argument("--fleet", type=int, help="so many devices, and nothing else is measured")
+    parser.add_argument("--rates", default="333,1000", help="events/s of the whole fleet")
+    parser.add_argument("--seconds", type=float, default=30)
     options = parser.parse_args()
     postgres, found = Postgres(), defaultdict(list)
     try:
         with tempfile.TemporaryDirectory() as name:
+            if options.fleet:
+                for rate in options.rates.split(","):
+                    folder = Path(tempfile.mkdtemp(dir=name))
+                    fleet(folder, postgres, options.fleet, float(rate), options.seconds)
+                return
             for _ in range(options.rounds):
                 one_round(Path(name), postgres, options.devices, found)
     finally:

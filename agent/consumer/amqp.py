@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 EXCHANGE = "amq.topic"  # mqtt.exchange in rabbitmq.conf
 PERSISTENT = 2  # delivery mode; becomes QoS 1
-HEARTBEAT_S, CONNECT_S, GOODBYE_S = 30, 10, 3.0
+HEARTBEAT_S, CONNECT_S, GOODBYE_S = 10, 10, 3.0
 BACKOFF_MIN_S, BACKOFF_MAX_S = 1.0, 10.0
 
 
