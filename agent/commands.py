@@ -22,6 +22,7 @@ from agent.fleet.commands import CommandTable
 from agent.orders.service import OrderDesk
 from agent.positioning.duty_service import DutyService
 from agent.positioning.privacy import Duty
+from agent.positioning.reporting import PROFILES
 from agent.positioning.service import PositioningService
 from agent.positioning.watching import View
 from agent.printing.desk import PrintingDesk
@@ -104,6 +105,11 @@ class PressButton(Params, frozen=True):
     held_s: Annotated[float, Meta(ge=0, le=60)] = 0.1
 
 
+class SetProfile(Params, frozen=True):
+    profile: str
+    minutes: Annotated[float, Meta(gt=0, le=1440)] = 10.0
+
+
 @dataclass(slots=True)
 class Rooms:
     """What the commands reach."""
@@ -146,6 +152,8 @@ class Rooms:
         add("sos.test", "Say what an SOS would do now.", self.test_sos, changes=False)
         add("sos.raise", "Raise an SOS.", self.raise_sos, remote=False)
         add("sos.cancel", "End an SOS.", self.cancel_sos)
+        add("position.report", "Report the position now.", self.report_position)
+        add("position.profile", "Report by a profile for a while.", self.set_profile, SetProfile)
         add("duty.set", "Off duty, idle or delivering.", self.set_duty, SetDuty)
         add("consent.show", "What the rider agreed to.", self.show_consent, changes=False)
         add("consent.give", "The rider agrees to be located.", self.give_consent, GiveConsent)
@@ -318,6 +326,25 @@ class Rooms:
 
     async def cancel_sos(self, _params: Any, by: str) -> None:
         await self.sos.cancel(by)
+
+    # --- position ---------------------------------------------------------------------------------
+
+    async def report_position(self, _params: Any, _by: str) -> dict[str, Any]:
+        report = await self._located().report("heartbeat")
+        if report is None:
+            raise Rejected("no_position", "there is no position yet, or it may not be told exactly")
+        return {"age_s": round(self.clock.monotonic() - report.t, 1), "acc": report.acc}
+
+    async def set_profile(self, params: SetProfile, _by: str) -> dict[str, Any]:
+        if params.profile not in PROFILES:
+            raise Rejected("invalid", f"there is no such profile; there are {', '.join(PROFILES)}")
+        self._located().override(PROFILES[params.profile], params.minutes * 60)
+        return {"profile": params.profile, "minutes": params.minutes}
+
+    def _located(self) -> PositioningService:
+        if self.positioning is None:
+            raise Rejected("no_position", "this device has no [position]")
+        return self.positioning
 
     # --- duty and consent -------------------------------------------------------------------------
 

@@ -127,7 +127,9 @@ class PositionConfig(Section, frozen=True, kw_only=True):
     """Where the rider is; see docs/positioning.md."""
 
     driver: Annotated[str, says("a driver of the kind gps")] = "gpsd"
-    profile: Annotated[str, says("named defaults of the next three: `seed`, `economy`")] = "seed"
+    profile: Annotated[
+        str, says("named defaults of the next three: `seed`, `economy`, `distance50`")
+    ] = "seed"
     datum: Annotated[
         Literal["wgs84", "gcj02"], says("of the positions that are sent; each says which it is")
     ] = "wgs84"
@@ -169,12 +171,19 @@ class Privacy(Section, frozen=True, kw_only=True):
 
 
 class FenceConfig(Section, frozen=True, kw_only=True):
-    """A circle whose crossing the back end hears of."""
+    """A circle (`lat`, `lon`, `radius_m`) or a `polygon` whose crossing the back end hears of."""
 
     id: Annotated[Name, says("its name in `fence` events")]
-    lat: Annotated[Latitude, says("degrees WGS-84")]
-    lon: Annotated[Longitude, says("degrees WGS-84")]
+    lat: Annotated[Latitude | None, says("degrees WGS-84, of the centre")] = None
+    lon: Annotated[Longitude | None, says("degrees WGS-84, of the centre")] = None
     radius_m: Annotated[Positive, says("metres")] = 100.0
+    polygon: Annotated[
+        list[tuple[Latitude, Longitude]],
+        says("instead of the circle: three corners or more as `[lat, lon]`, in order"),
+    ] = []
+    dwell_s: Annotated[
+        Positive | None, says("who is inside for so long is told of again; none: nobody")
+    ] = None
 
 
 class Beacons(Section, frozen=True, kw_only=True):
@@ -349,6 +358,12 @@ def _across(config: Config) -> list[str]:
     problems += [
         f"fence.{f}: two fences have this id" for f in _twice([f.id for f in config.fence])
     ]
+    for fence in config.fence:
+        circle = fence.lat is not None and fence.lon is not None
+        if circle == bool(fence.polygon) or 0 < len(fence.polygon) < 3:
+            problems.append(
+                f"fence.{fence.id}: needs either lat and lon or a polygon of three corners or more"
+            )
     if config.role == "shop" and not config.printer:
         problems.append("printer: a shop needs at least one [[printer]]")
     if config.role == "rider" and config.position is None:

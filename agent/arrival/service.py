@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from agent.arrival.fusion import NOWHERE, Arrivals, Ride, Statement
-from agent.arrival.geofence import Circle, Geofence, Located
+from agent.arrival.geofence import Geofence, Located, Shape
 from agent.arrival.listening import Listening
 from agent.arrival.places import Places
 from agent.contract.events import Arrival, Fence
@@ -54,14 +54,14 @@ class ArrivalService:
         health: Health,
         open_scanner: OpenScanner | None = None,
         places: Places | None = None,
-        fences: Sequence[Circle] = (),
+        fences: Sequence[Shape] = (),
         on_fence: Sequence[OnFence] = (),
     ) -> None:
         self._clock = clock
         self._recorder = recorder
         self._health = health
         self._open = open_scanner
-        self._fences = [Geofence(circle) for circle in fences]
+        self._fences = [Geofence(shape) for shape in fences]
         self._on_fence = on_fence
         self._arrivals = Arrivals(places or Places())
         self._inbox: deque[Advert] = deque(maxlen=QUEUE)
@@ -161,8 +161,8 @@ class ArrivalService:
         located = self._located
         if located is None or now - located.t > FIX_FRESH_S:
             return NOWHERE
-        distances = {fence.circle.id: fence.distance(located) for fence in self._fences}
-        excluded = {fence.circle.id for fence in self._fences if fence.excludes(located)}
+        distances = {fence.shape.id: fence.distance(located) for fence in self._fences}
+        excluded = {fence.shape.id for fence in self._fences if fence.excludes(located)}
         sure = located.acc is not None and located.acc <= SURE_M
         moment = now - located.t <= MOMENT_S
         return Ride(excluded, distances, located.speed if sure and moment else None)

@@ -15,7 +15,7 @@ def add(groups: common.Groups) -> None:
     gps.add_argument("--out", type=Path, metavar="M.jsonl", help="position messages")
     gps.add_argument("--fixes-out", type=Path, metavar="F.csv", help="what the receiver said")
     gps.add_argument("--estimates-out", type=Path, metavar="F.csv", help="the filter's estimates")
-    gps.add_argument("--smoothed", action="store_true", help="both in hindsight, as a backlog is told")
+    gps.add_argument("--smoothed", action="store_true", help="both in hindsight, as a backlog")
     beacons = common.command(sub, "beacons", "CSV t,address,rssi,...", _beacons)
     beacons.add_argument("adverts", type=Path, metavar="ADVERTS.csv")
     beacons.add_argument("--places", type=Path, required=True, metavar="P.toml")

@@ -39,7 +39,7 @@ class Fence(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "fence"
     STREAM: ClassVar[Stream] = "state"
     fence: str
-    event: Literal["enter", "leave"]
+    event: Literal["enter", "leave", "dwell"]
     distance_m: float
 
 

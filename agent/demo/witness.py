@@ -110,8 +110,9 @@ class Witness:
                 self._first_fix = self._first_fix or p.fix_t
                 self.feed.add("trail", {"lat": p.lat, "lon": p.lon, "t": p.fix_t, "late": late})
             case Fence() as f:
-                (self._inside.add if f.event == "enter" else self._inside.discard)(f.fence)
-                self.note(f"n_{f.event}")
+                if f.event != "dwell":
+                    (self._inside.add if f.event == "enter" else self._inside.discard)(f.fence)
+                    self.note(f"n_{f.event}")
             case Arrival() as a:
                 self._on_arrival(a)
             case OrderEvent(action="rejected"):

@@ -47,9 +47,27 @@ class Profile:
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {
         "seed": Profile("seed", max_error_m=10.0, moving_s=15.0, still_s=120.0),
-        "economy": Profile("economy", max_error_m=30.0, moving_s=60.0, still_s=300.0),
+        "economy": Profile("economy", max_error_m=30.0, moving_s=30.0, still_s=300.0),
+        "distance50": Profile("distance50", max_error_m=50.0, moving_s=0.0, still_s=600.0),
+        "live": Profile("live", max_error_m=1.0, moving_s=1.0, still_s=1.0),  # every fix
     }
 )
+BATTERY_LOW = 0.2  # of its charge: then a coarser picture for longer
+
+
+def profile_for(base: Profile, *, battery: float | None, override: Profile | None) -> Profile:
+    """The profile of the moment; `base` is the configured one.
+
+    `battery`: charge from 0 to 1, None where nobody knows. `override`: what a command asked for; it
+    stands until its time is over, also on a low battery, because somebody is looking. Whether
+    anything exact may be told at all is not decided here; see privacy.py.
+    """
+    if override is not None:
+        return override
+    economy = PROFILES["economy"]
+    if battery is None or battery > BATTERY_LOW or base.max_error_m >= economy.max_error_m:
+        return base
+    return economy
 
 
 def profile(
@@ -90,7 +108,7 @@ class Report:
 class Reporting:
     """`react` to every estimate; `force` when something else must be told of at once."""
 
-    profile: Profile
+    profile: Profile  # may be exchanged at any time
     _told: Report | None = None
     _seen: Estimate | None = None
     _recent: deque[Estimate] = field(default_factory=lambda: deque(maxlen=64))

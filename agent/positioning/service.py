@@ -18,7 +18,7 @@ from agent.positioning.backlog import Backlog
 from agent.positioning.datum import convert
 from agent.positioning.message import blurred_body, position_body
 from agent.positioning.privacy import Blur, Mode
-from agent.positioning.reporting import Profile, Reason, Report, Reporting
+from agent.positioning.reporting import Profile, Reason, Report, Reporting, profile_for
 from agent.positioning.tracker import Estimate, Tracker
 from agent.positioning.watching import View, Watching
 from drivers.base import Fix, GpsReceiver
@@ -27,6 +27,7 @@ NO_FIX_S = 3.0  # with a fix a second: longer than a lost sentence, as long as s
 STALE_S = 0.5  # the gate has waited for 2 s already
 RETRY_S = 2.0  # a receiver or gpsd that is back is heard within this
 COUNTS_EVERY_S = 60.0
+BATTERY_EVERY_S = 60.0
 UTC_TRUST_S = 5.0  # a receiver that is further off than this from NTP has lost a week or an era
 CAUSES_MAX = 20  # in one report; the causes are ours, so this only guards against a driver's slip
 
@@ -63,16 +64,21 @@ class PositioningService:
         blur: Callable[[], Blur] | None = None,
         waits: Callable[[], bool] = lambda: False,
         rewrite: Rewrite | None = None,
+        battery: Callable[[], float | None] = lambda: None,
     ) -> None:
         """`datum` of what is told; `mode` says how much may be, and `blur` what of an idle rider:
         then neither the sinks nor the reports know anything. While `waits`, nothing is sent, and
-        `rewrite` may put what hindsight makes of it in the place of what was recorded."""
+        `rewrite` may put what hindsight makes of it in the place of what was recorded. `battery`:
+        its charge, 0 to 1."""
         self.last: Estimate | None = None
         self._open = open_receiver
         self._clock = clock
         self._recorder = recorder
         self._health = health
-        self._profile = profile
+        self._base = self._profile = profile
+        self._override: tuple[Profile, float] | None = None  # until, monotonic s
+        self._battery = battery
+        self._charge: tuple[float | None, float] = (None, float("-inf"))  # of when
         self._sinks = sinks
         self._datum = datum
         self._mode = mode
@@ -117,6 +123,21 @@ class PositioningService:
         report = self._reporting.force(self._told(self.last), reason)
         await self._record(report, self.last.fix)
         return report
+
+    def override(self, profile: Profile, for_s: float) -> None:
+        """Report by another profile for a while."""
+        self._override = (profile, self._clock.monotonic() + for_s)
+
+    def _choose_profile(self) -> None:
+        now = self._clock.monotonic()
+        if self._override is not None and now >= self._override[1]:
+            self._override = None
+        if now - self._charge[1] >= BATTERY_EVERY_S:
+            self._charge = (self._battery(), now)
+        override = self._override[0] if self._override is not None else None
+        wanted = profile_for(self._base, battery=self._charge[0], override=override)
+        if wanted != self._profile:
+            self._profile = self._reporting.profile = self._watching.profile = wanted
 
     async def rest(self) -> None:
         """The receiver is not to be used: then nothing is wrong with it."""
@@ -168,6 +189,7 @@ class PositioningService:
     async def _exactly(self, estimate: Estimate) -> None:
         if self._blur is not None:  # what the server was told last is a cell: begin anew
             self._blur, self._reporting = None, Reporting(self._profile)
+        self._choose_profile()
         for sink in self._sinks:
             await sink(estimate)
         if self._mode() != "delivery":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import cos, degrees, radians, sin
 from random import Random
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from agent.contract.wire import encode_body
 from agent.positioning.geodesy import distance_m, moved
 from agent.positioning.message import position_body
-from agent.positioning.reporting import PROFILES, Profile, Reporting, profile
+from agent.positioning.reporting import PROFILES, Profile, Reporting, profile, profile_for
 from agent.positioning.tracker import Estimate
 from drivers.base import Fix
 
@@ -147,3 +148,48 @@ def test_a_custom_limit_is_kept() -> None:
         "",
         "moved",
     ]
+
+
+@pytest.mark.parametrize(
+    ("base", "battery", "override", "wanted"),
+    [
+        ("seed", None, None, "seed"),
+        ("seed", 0.21, None, "seed"),
+        ("seed", 0.2, None, "economy"),
+        ("seed", 0.05, "live", "live"),  # somebody is looking
+        ("distance50", 0.05, None, "distance50"),  # is coarser anyway
+        ("economy", 1.0, "seed", "seed"),
+    ],
+)
+def test_the_profile_of_the_moment(
+    base: str, battery: float | None, override: str | None, wanted: str
+) -> None:
+    asked = PROFILES[override] if override else None
+    assert profile_for(PROFILES[base], battery=battery, override=asked).name == wanted
+
+
+def test_live_tells_every_fix() -> None:
+    reporting = Reporting(PROFILES["live"])
+    assert all(reasons(reporting, [north(t, 8.0) for t in range(20)]))
+
+
+def test_a_message_serves_estimate_and_fix_where_they_differ() -> None:
+    reporting = Reporting(QUIET)
+    reporting.react(north(0, 8.0))
+    here = estimate(5, 40.0, speed=8.0, course=0.0)
+    lat, lon = moved(*HERE, 14.0, 40.0)
+    here = replace(here, verdict="filtered", fix=Fix(5.0, 3, lat, lon))
+    report = reporting.react(here)
+    assert report is not None
+    assert report.reason == "moved"
+    assert distance_m(report.lat, report.lon, lat, lon) < 10
+    assert distance_m(report.lat, report.lon, here.lat, here.lon) < 10
+
+
+@pytest.mark.parametrize(("off", "moving"), [(25.0, True), (8.0, False)])
+def test_a_fix_that_the_estimate_refutes_is_not_followed(off: float, *, moving: bool) -> None:
+    reporting = Reporting(QUIET)
+    reporting.react(estimate(0, moving=moving))
+    lat, lon = moved(*HERE, off, 0.0)
+    now = replace(estimate(1, moving=moving), verdict="filtered", fix=Fix(1.0, 3, lat, lon))
+    assert reporting.react(now) is None

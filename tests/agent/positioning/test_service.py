@@ -285,3 +285,23 @@ def test_without_a_link_the_messages_of_a_quarter_of_an_hour_are_told_anew() -> 
             assert len(done) == 1
 
     asyncio.run(main())
+
+
+def test_a_profile_is_followed_for_a_while_and_a_low_battery_makes_it_coarser() -> None:
+    async def main() -> None:
+        charge = {"now": 1.0}
+        kit = Kit()
+        kit.service._battery = lambda: charge["now"]
+        async with kit.running():
+            await kit.clock.advance(5)
+            kit.service.override(PROFILES["live"], 10.0)
+            before = len(kit.recorder.events)
+            await kit.clock.advance(10)
+            assert len(kit.recorder.events) - before >= 9
+            await kit.clock.advance(20)
+            assert kit.recorder.positions()[-1].profile == "seed"
+            charge["now"] = 0.1
+            await kit.clock.advance(150)
+            assert kit.recorder.positions()[-1].profile == "economy"
+
+    asyncio.run(main())
