@@ -526,8 +526,8 @@ class Outbox:
         over = room.used < QUOTA_CALM * room.limit
         if self._given_up and (over or lasts >= SHED_REPORT_S):
             counts = dict(self._given_up)
-            self._given_up.clear()
             await self.record(ErrorEvent(source="store", counts=counts, text="no more room"))
+            self._given_up.clear()
 
     def _bound_memory(self) -> None:
         """While the disk refuses, memory is the outbox; it gives up the oldest telemetry first."""
