@@ -1,6 +1,7 @@
 """Everything is killed again and again - agents, broker, link, consumer - and then the record read.
 
     PYTHONPATH=. nice .venv/bin/python bench/chaos.py [--kills 2000] [--log chaos.jsonl]
+    PYTHONPATH=. nice .venv/bin/python bench/chaos.py --confirm broker    to see that it notices
 
 Rounds that know nothing of each other, each with a shop that prints and a rider that moves (whole
 agents), mosquitto, a cable in front of it, and `edge-agent consume` into SQLite. Agents get SIGKILL
@@ -213,7 +214,7 @@ class Kitchen:
 
 
 class Round:
-    def __init__(self, folder: Path, shim: Path, seed: int) -> None:
+    def __init__(self, folder: Path, shim: Path, seed: int, confirm: str) -> None:
         self.dice = random.Random(seed)
         self.found: Counter[str] = Counter()
         self.storm = True
@@ -230,6 +231,8 @@ class Round:
         }
         self.kitchen = Kitchen(self.broker.port, "sh-1", self.consumer)
         for agent in self.agents.values():
+            with agent.config.open("a") as config:
+                config.write(f"confirm = '{confirm}'\n")
             agent.begin(shim)
 
     def run(self) -> list[str]:
@@ -416,6 +419,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=2000, help="of agents, at least")
     parser.add_argument("--log", type=Path, default=Path("chaos.jsonl"))
+    parser.add_argument("--confirm", default="backend", help="broker: loses what brokers forget")
     parser.add_argument("--warm", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.warm:
@@ -428,7 +432,7 @@ def main() -> None:
         if shim is None:
             sys.exit("needs a C compiler and Linux")
         while _kills(rounds) < options.kills:
-            rounds.append(_round(shim, len(rounds) + 1))
+            rounds.append(_round(shim, len(rounds) + 1, options.confirm))
             with options.log.open("a") as log:
                 log.write(json.dumps(rounds[-1]) + "\n")
     total: Counter[str] = Counter()
@@ -441,9 +445,9 @@ def main() -> None:
     sys.exit(bool(broken))
 
 
-def _round(shim: Path, seed: int) -> dict:
+def _round(shim: Path, seed: int, confirm: str) -> dict:
     folder = Path(tempfile.mkdtemp(prefix=f"chaos-{seed}-"))
-    begin, one = time.monotonic(), Round(folder, shim, seed)
+    begin, one = time.monotonic(), Round(folder, shim, seed, confirm)
     try:
         faults = one.run()
     finally:
