@@ -128,7 +128,7 @@ class Machine(RuleBasedStateMachine):
 
     async def calm(self) -> None:
         """The store's thread and the house-keeping have done what they had to do."""
-        for _ in range(3):
+        for _ in range(25):
             await self.database.read(lambda _: None)
             await settle(3)
 
