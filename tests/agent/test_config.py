@@ -127,3 +127,34 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(["role", "device", "printer", "fence", "page"]), JSON))
 def test_whatever_stands_in_a_file_gives_problems_not_a_crash(data: dict[str, object]) -> None:
     assert check(data)
+
+
+@pytest.mark.parametrize(
+    ("shape", "good"),
+    [
+        ("lat = 31.2\nlon = 121.4", True),
+        ("polygon = [[31.2, 121.4], [31.3, 121.4], [31.3, 121.5]]\ndwell_s = 60", True),
+        ("", False),
+        ("lat = 31.2", False),
+        ("polygon = [[31.2, 121.4], [31.3, 121.4]]", False),
+        ("lat = 31.2\nlon = 121.4\npolygon = [[31.2, 121.4], [31.3, 121.4], [31.3, 121.5]]", False),
+    ],
+)
+def test_a_fence_is_a_circle_or_a_polygon(tmp_path: Path, shape: str, *, good: bool) -> None:
+    text = f"""
+role = "rider"
+[device]
+id = "rd-1"
+[position]
+driver = "simulated"
+[position.simulated]
+track = "ride.csv"
+[[fence]]
+id = "yard"
+{shape}
+"""
+    if good:
+        assert load(write(tmp_path, text), environment={}).config.fence[0].id == "yard"
+        return
+    with pytest.raises(ConfigError, match=r"fence\.yard: needs either"):
+        load(write(tmp_path, text), environment={})
