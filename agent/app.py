@@ -53,6 +53,7 @@ from agent.positioning.duty_service import DutyService, Rules
 from agent.positioning.privacy import IDLE_EVERY_S, LIGHTS, WHEREABOUTS, Blur, Grid
 from agent.positioning.reporting import profile
 from agent.positioning.service import PositioningService
+from agent.positioning.surroundings_service import SurroundingsService
 from agent.positioning.thinning import thin
 from agent.positioning.tracker import Estimate
 from agent.printing.desk import PrintingDesk
@@ -330,6 +331,23 @@ class App:
             self.positioning, lambda: duty.mode != "off", duty.changes, self.positioning.rest
         )
         self.rooms += [duty, receiver]
+        self._wire_surroundings(self.positioning, duty)
+
+    def _wire_surroundings(self, positioning: PositioningService, duty: DutyService) -> None:
+        section = self.config.surroundings
+        if section is None:
+            return
+        driver = catalog.load("surroundings", section.driver)
+        settings = configuration.driver_settings("surroundings", section)
+        service = SurroundingsService(
+            partial(driver.open, settings, self.clock),
+            self.clock,
+            self.outbox,
+            lambda: None if positioning.last is None else positioning.last.t,
+            configuration.seconds(section.every),
+        )
+        exactly = WhileAllowed(service, lambda: duty.mode == "delivery", duty.changes, service.rest)
+        self.rooms.append(exactly)
 
     def _duty(self, *, made_up: bool) -> DutyService:
         """`made_up`: the receiver is none, so nobody needs to agree."""

@@ -170,6 +170,16 @@ class Privacy(Section, frozen=True, kw_only=True):
     ] = 1000.0
 
 
+class SurroundingsConfig(Section, frozen=True, kw_only=True):
+    """Wi-Fi access points or the mobile cell, told while the receiver sees no sky; off without
+    this section."""
+
+    driver: Annotated[str, says("a driver of the kind surroundings")]
+    every: Annotated[Duration, says("between two looks, and without a fix for as long")] = "60s"
+    nmcli: OfDriver = {}
+    mmcli: OfDriver = {}
+
+
 class FenceConfig(Section, frozen=True, kw_only=True):
     """A circle (`lat`, `lon`, `radius_m`) or a `polygon` whose crossing the back end hears of."""
 
@@ -283,6 +293,7 @@ class Config(Section, frozen=True, kw_only=True):
     uplink: Uplink = Uplink()
     position: PositionConfig | None = None
     privacy: Privacy = Privacy()
+    surroundings: SurroundingsConfig | None = None
     fence: list[FenceConfig] = []
     beacons: Beacons | None = None
     printer: list[PrinterConfig] = []
@@ -366,6 +377,8 @@ def _across(config: Config) -> list[str]:
             )
     if config.role == "shop" and not config.printer:
         problems.append("printer: a shop needs at least one [[printer]]")
+    if config.surroundings is not None and config.position is None:
+        problems.append("surroundings: are looked at only where there is a [position] section")
     if config.role == "rider" and config.position is None:
         problems.append("position: a rider needs a [position] section")
     if config.page is not None:
@@ -376,7 +389,13 @@ def _across(config: Config) -> list[str]:
             f"position.profile: no profile {name!r}{_hint(name, known)}; there are"
             f" {', '.join(known)}"
         )
-    sections = {"gps": "position", "beacons": "beacons", "sound": "sound", "panel": "panel"}
+    sections = {
+        "gps": "position",
+        "surroundings": "surroundings",
+        "beacons": "beacons",
+        "sound": "sound",
+        "panel": "panel",
+    }
     for kind, name in sections.items():
         section = getattr(config, name)
         if section is None:

@@ -8,7 +8,7 @@ monotonic second at which the driver received it. What goes wrong outside become
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,6 +24,10 @@ class DriverError(Exception):
 
     The text is for people: what happened and what to try.
     """
+
+
+class Stuck(DriverError):
+    """The device is there and does not obey: switching it off and on may help."""
 
 
 class Clock(Protocol):
@@ -85,6 +89,49 @@ class GpsReceiver(Protocol):
         ...
 
 
+# --- surroundings ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPoint:
+    bssid: str  # AA:BB:CC:DD:EE:FF
+    signal: int  # percent, as the system rates it
+    channel: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Of a mobile network, as the world's cell registers number them."""
+
+    mcc: int
+    mnc: int
+    area: int  # LAC or TAC
+    cell: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    t: float  # monotonic s
+    wifi: tuple[AccessPoint, ...] = ()
+    cell: Cell | None = None
+
+
+class Surroundings(Protocol):
+    """What can be heard of other people's networks; for places without sky."""
+
+    rejected: Counter[str]
+
+    async def look(self) -> Sighting: ...
+
+
+class Barometer(Protocol):
+    """Air pressure; its change between two floors is 0.4 hPa or so."""
+
+    async def pressure(self) -> float:
+        """hPa, now; raises DriverError when the sensor is gone."""
+        ...
+
+
 # --- beacons --------------------------------------------------------------------------------------
 
 
@@ -100,6 +147,9 @@ class Advert:
     power_1m: int | None = None  # dBm at 1 m as the beacon claims
 
 
+Rung = Literal["restart", "power", "reset"]  # ways to wake a radio up, the gentlest first
+
+
 class BeaconScanner(Protocol):
     rejected: Counter[str]
 
@@ -113,6 +163,10 @@ class BeaconSender(Protocol):
 
     async def send(self, identifier: bytes) -> None:
         """Send this Eddystone-EID (8 bytes) from now on, instead of the one before."""
+        ...
+
+    async def withdraw(self) -> None:
+        """Send nothing from now on."""
         ...
 
     async def broken(self) -> None:
@@ -250,3 +304,4 @@ class Driver(Generic[S, P]):
     settings: type[S]
     open: Callable[[S, Clock], AbstractAsyncContextManager[P]]
     made_up: bool = False  # a recording or a simulation: what it says is nobody's doing now
+    recover: Callable[[S, Rung], Awaitable[None]] | None = None  # of a closed radio; DriverError

@@ -19,6 +19,10 @@ CATALOG: dict[str, dict[str, str]] = {
         "replay": "drivers.beacons.replay",
         "simulated": "drivers.beacons.simulated",
     },
+    "surroundings": {
+        "nmcli": "drivers.surroundings.nmcli",
+        "mmcli": "drivers.surroundings.mmcli",
+    },
     "advertiser": {
         "bluez": "drivers.beacons.advertiser",
     },

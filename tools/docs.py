@@ -13,6 +13,7 @@ and the two schemas; `--check` only says which of them are out of date.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -70,8 +71,10 @@ def main() -> None:
             sys.exit(f"out of date: {names}; run: python tools/docs.py")
         return
     files = wanted()
-    for path in old:
-        path.write_text(files[path], "utf-8")
+    for path in old:  # whole or not at all, should two run at once
+        new = path.with_suffix(f".{os.getpid()}")
+        new.write_text(files[path], "utf-8")
+        new.replace(path)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,13 @@ from agent.fleet.commands import CommandTable
 from drivers.catalog import CATALOG, load
 from tools.channels import CHANNELS
 
-SECTION = {"gps": "position", "beacons": "beacons", "sound": "sound", "panel": "panel"}
+SECTION = {
+    "gps": "position",
+    "surroundings": "surroundings",
+    "beacons": "beacons",
+    "sound": "sound",
+    "panel": "panel",
+}
 PLAIN = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}
 COMMENT = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
 EVERYWHERE = {"-h", "--config", "--set"}  # options that every command has

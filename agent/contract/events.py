@@ -35,6 +35,28 @@ class Position(Body, frozen=True, kw_only=True):
     precision: Literal["exact", "cell"] = "exact"  # cell: somewhere within about `acc`, no nearer
 
 
+class AccessPointSeen(msgspec.Struct, frozen=True):
+    bssid: str
+    signal: int  # percent
+    channel: int | None
+
+
+class CellSeen(msgspec.Struct, frozen=True):
+    mcc: int
+    mnc: int
+    area: int  # LAC or TAC
+    cell: int
+
+
+class Scan(Body, frozen=True, kw_only=True):
+    """What was heard of other networks while the receiver saw no sky; a back end may locate it."""
+
+    KIND: ClassVar[str] = "scan"
+    STREAM: ClassVar[Stream] = "telemetry"
+    wifi: list[AccessPointSeen]
+    cell: CellSeen | None
+
+
 class Fence(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "fence"
     STREAM: ClassVar[Stream] = "state"
@@ -199,6 +221,7 @@ BODIES: dict[str, type[Body]] = {
     body.KIND: body
     for body in (
         Position,
+        Scan,
         Fence,
         Arrival,
         OrderEvent,

@@ -86,13 +86,13 @@ class Supervisor:
         heart = self._hearts[service.name] = Heartbeat(service.name, self._clock, self._health)
         while True:
             started = self._clock.monotonic()
-            failure = ""
+            failure: str | None = None
             try:
                 await service.run(heart)
             except* DriverError as errors:  # of the service itself, or of a task group within it
                 failure = _first(errors)
             # Waiting belongs here: inside `except*` it would hold up a bug raised beside the fault.
-            if not failure:
+            if failure is None:
                 log.info("%s has nothing more to do", service.name)
                 await heart.idle(asyncio.get_running_loop().create_future())
             if self._clock.monotonic() - started >= STEADY_S:

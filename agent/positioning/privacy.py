@@ -32,7 +32,7 @@ HYSTERESIS = 0.15  # of a cell's side, beyond its border
 NOISE = 0.25  # of a cell's side, to either side of its centre
 RADIUS_68 = 0.55  # sides; a rider anywhere in the cell is nearer with 68 %, by simulation
 BEAT_TOLERANCE_S = 0.05
-WHEREABOUTS = frozenset({"position", "fence", "arrival"})  # kinds of events
+WHEREABOUTS = frozenset({"position", "scan", "fence", "arrival"})  # kinds of events
 LIGHTS: dict[Mode, Literal["off", "on", "blink"]] = {
     "off": "off",
     "idle": "blink",
