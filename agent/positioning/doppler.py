@@ -13,8 +13,9 @@ from agent.positioning.geodesy import offset_m, velocity
 from drivers.base import Fix
 
 STILL_MS = 0.5
-STEADY = 2  # steps that went as the velocity said
-STEADY_M = 3.0  # ... within so much
+STEADY_S = 1.9  # of steps that went as the velocity said
+STEADY_M = 3.0  # ... each within so much, if it took a second; a shorter one within less
+STEP_MIN_S = 0.3
 STEADY_MS = 2.0  # slower than this proves nothing
 GAP_S = 5.0
 CONTRADICTED_S = 30.0  # over which steps and velocity are compared
@@ -49,7 +50,7 @@ class Steps:
     _lon: float = 0.0
     _v: tuple[float, float] = (0.0, 0.0)
     _still: bool = False
-    _steady: int = 0
+    _steady: float = 0.0  # s
     _east: float = 0.0  # m/s by which the steps contradict the velocity, on average
     _north: float = 0.0
 
@@ -62,20 +63,20 @@ class Steps:
         still = fix.speed is not None and fix.speed < STILL_MS
         dt = fix.t - self._t
         if dt > GAP_S:
-            self._steady, resting = 0, False
+            self._steady, resting = 0.0, False
         else:
             east, north = offset_m(self._lat, self._lon, fix.lat, fix.lon)
             east -= (v[0] + self._v[0]) / 2 * dt
             north -= (v[1] + self._v[1]) / 2 * dt
-            alike = hypot(east, north) < STEADY_M
-            self._steady = self._steady + 1 if alike and hypot(*v) > STEADY_MS else 0
+            alike = hypot(east, north) < STEADY_M * min(max(dt, STEP_MIN_S), 1.0)
+            self._steady = self._steady + dt if alike and hypot(*v) > STEADY_MS else 0.0
             if stated is not None:
                 self._contradict(east, north, dt)
             resting = still and self._still
         self._t, self._lat, self._lon, self._v, self._still = fix.t, fix.lat, fix.lon, v, still
         if hypot(self._east, self._north) > CONTRADICTED_MS:
             return Motion(None, steady=False, resting=False)
-        return Motion(stated, self._steady >= STEADY, resting)
+        return Motion(stated, self._steady >= STEADY_S, resting)
 
     def _contradict(self, east: float, north: float, dt: float) -> None:
         share = min(1.0, STRAY_M / max(hypot(east, north), 1e-3)) / CONTRADICTED_S

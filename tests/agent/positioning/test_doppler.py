@@ -56,3 +56,10 @@ def test_reflections_do_not_discredit_a_velocity() -> None:
     for t in range(120):
         off = 30.0 if t % 20 < 5 else 0.0
         assert steps.react(fix(t, 8.0 * t + off, 8.0), (0, 0)).velocity is not None
+
+
+def test_a_fast_receiver_is_not_sooner_believed() -> None:
+    steps = Steps()
+    found = [steps.react(fix(t / 10, 0.8 * t, 8.0), (0, 0)).steady for t in range(30)]
+    assert not any(found[:19])
+    assert found[-1]
