@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from agent import __version__
 from agent import config as configuration
@@ -223,6 +224,8 @@ class App:
             troubles.tell(printer, fault)
             self.changes.notify()
 
+        name = self.config.device.timezone
+        zone = None if name is None else ZoneInfo(name)
         self.printers = [
             PrinterService(
                 printer,
@@ -232,11 +235,16 @@ class App:
                 recorder=self.outbox,
                 health=self.health,
                 on_trouble=tell,
+                zone=zone,
             )
             for printer in self.config.printer
         ]
         self.desk = PrintingDesk(
-            self.printers, clock=self.clock, database=self.database, recorder=self.outbox
+            self.printers,
+            clock=self.clock,
+            database=self.database,
+            recorder=self.outbox,
+            zone=zone,
         )
         self.rooms += [*self.printers, self.desk, troubles]
 

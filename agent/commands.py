@@ -12,6 +12,8 @@ from agent import __version__
 from agent.alerting.service import AlertingService
 from agent.alerting.sos_service import SosService
 from agent.alerting.speaker import Speaker
+from agent.arrival.own_beacon import OwnBeacon
+from agent.arrival.rotating import EPOCH_S
 from agent.config import Config
 from agent.contract.errors import Rejected
 from agent.contract.events import Shop
@@ -130,6 +132,7 @@ class Rooms:
     positioning: PositioningService | None
     duty: DutyService | None  # a rider's
     panel: list[Panel]  # the open one, if any
+    beacon: OwnBeacon | None
 
     def add_to(self, table: CommandTable) -> None:
         add = table.add
@@ -158,6 +161,7 @@ class Rooms:
         add("consent.show", "What the rider agreed to.", self.show_consent, changes=False)
         add("consent.give", "The rider agrees to be located.", self.give_consent, GiveConsent)
         add("consent.withdraw", "The rider takes it back.", self.withdraw_consent)
+        add("beacon.key", "The key of this device's own beacon.", self.beacon_key, secret=True)
         add("panel.press", "Press a simulated button.", self.press, PressButton, remote=False)
 
     # --- how it is --------------------------------------------------------------------------------
@@ -225,6 +229,7 @@ class Rooms:
                     "fault": view.fault,
                     "waiting": view.waiting + view.parked,
                     "parked": view.parked,
+                    "scheduled": view.scheduled,
                 }
             )
         return found
@@ -345,6 +350,14 @@ class Rooms:
         if self.positioning is None:
             raise Rejected("no_position", "this device has no [position]")
         return self.positioning
+
+    # --- the own beacon ---------------------------------------------------------------------------
+
+    async def beacon_key(self, _params: Any, _by: str) -> dict[str, Any]:
+        """For the back end, which hands it out with orders."""
+        if self.beacon is None:
+            raise Rejected("not_here", "this device has no [beacon]")
+        return {"key": self.beacon.key().hex(), "epoch_s": EPOCH_S}
 
     # --- duty and consent -------------------------------------------------------------------------
 

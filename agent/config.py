@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta
@@ -61,6 +62,10 @@ class Device(Section, frozen=True, kw_only=True):
         Literal["kernel", "trusted"],
         says("`trusted` where something outside keeps the time, as for a container"),
     ] = "kernel"
+    timezone: Annotated[
+        str | None,
+        says("of the times on tickets, e.g. `Asia/Shanghai`; none: as the system has it"),
+    ] = None
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -201,10 +206,22 @@ class Beacons(Section, frozen=True, kw_only=True):
 
     driver: Annotated[str, says("a driver of the kind beacons")] = "bluez"
     places: Annotated[
-        str, says("file that says which beacon hangs where; example: config/places.toml")
-    ] = "/etc/edge-agent/places.toml"
+        str | None,
+        says(
+            "file that says which beacon hangs where; example: config/places.toml. none:"
+            " /etc/edge-agent/places.toml if there is one, and what orders name"
+        ),
+    ] = None
     bluez: OfDriver = {}
     replay: OfDriver = {}
+    simulated: OfDriver = {}
+
+
+class BeaconConfig(Section, frozen=True, kw_only=True):
+    """The device's own beacon: with this section it sends one; see docs/arrival.md."""
+
+    driver: Annotated[str, says("a driver of the kind advertiser")] = "bluez"
+    bluez: OfDriver = {}
     simulated: OfDriver = {}
 
 
@@ -222,6 +239,20 @@ class PrinterConfig(Section, frozen=True, kw_only=True):
         says("of its character ROM; a line it lacks is drawn, `raster` draws every line"),
     ] = "gb18030"
     width_mm: Annotated[Literal[58, 80], says("paper width")] = 80
+    columns: Annotated[
+        Literal[32, 42, 48] | None, says("characters a line; none: 32 on 58 mm, 48 on 80 mm")
+    ] = None
+    dots: Annotated[
+        Annotated[int, Meta(ge=200, le=1000)] | None,
+        says("dots across; none: 384 for 32 columns, 512 for 42, 576 for 48"),
+    ] = None
+    template: Annotated[
+        Name, says("how its tickets look: `kitchen`, `expo`, `receipt` or one of your own")
+    ] = "kitchen"
+    lead: Annotated[
+        Duration | None,
+        says("a scheduled order is printed so long before it is due; none: at once"),
+    ] = "60m"
     stations: Annotated[
         list[str], says("only dishes of these stations or categories; none: every dish")
     ] = []
@@ -240,9 +271,23 @@ class PrinterConfig(Section, frozen=True, kw_only=True):
         says("the best proof that it was seen to give; `printer test` finds out"),
     ] = "barrier"
     beep: Annotated[int, Meta(ge=0, le=9), says("times its own buzzer sounds a ticket")] = 0
+    drawer: Annotated[
+        bool, says("a cash drawer hangs on it: opened by a ticket on which cash is due")
+    ] = False
+    qr: Annotated[
+        Literal["native", "raster"], says("who draws QR codes: the printer, or we where it cannot")
+    ] = "native"
     font: Annotated[str | None, says("file asked first for characters that the printer lacks")] = (
         None
     )
+
+
+class Tickets(Section, frozen=True, kw_only=True):
+    """The shop's own ticket templates; see docs/printing.md."""
+
+    folder: Annotated[
+        str, says("where they lie: `NAME.ticket`; one named like ours is used instead of ours")
+    ] = "/etc/edge-agent/tickets"
 
 
 class Sound(Section, frozen=True, kw_only=True):
@@ -296,7 +341,9 @@ class Config(Section, frozen=True, kw_only=True):
     surroundings: SurroundingsConfig | None = None
     fence: list[FenceConfig] = []
     beacons: Beacons | None = None
+    beacon: BeaconConfig | None = None
     printer: list[PrinterConfig] = []
+    tickets: Tickets = Tickets()
     sound: Sound | None = None
     alert: Alert = Alert()
     panel: PanelConfig | None = None
@@ -350,7 +397,7 @@ def driver_settings(kind: str, section: Any) -> Any:
 
 def _across(config: Config) -> list[str]:
     """What no single key shows."""
-    problems: list[str] = []
+    problems = _timezone(config.device.timezone)
     names = [printer.name for printer in config.printer]
     problems += [f"printer.{n}: two printers have this name" for n in _twice(names)]
     for printer in config.printer:
@@ -359,6 +406,11 @@ def _across(config: Config) -> list[str]:
             problems.append(f"{where}: a printer cannot be its own backup")
         elif printer.backup is not None and printer.backup not in names:
             problems.append(f"{where}: no printer {printer.backup!r}{_hint(printer.backup, names)}")
+        if printer.columns is not None and (printer.columns == 32) != (printer.width_mm == 58):
+            problems.append(
+                f"printer.{printer.name}.columns: {printer.columns} do not belong on"
+                f" {printer.width_mm} mm paper; 58 mm has 32, 80 mm has 42 or 48"
+            )
         if printer.evidence == "counter" and not (
             printer.exclusive or not printer.uri.startswith("tcp:")
         ):
@@ -411,6 +463,19 @@ def _across(config: Config) -> list[str]:
             given = getattr(section, section.driver)
             problems += _walk(given, driver.settings, f"{name}.{section.driver}")
     return problems
+
+
+def _timezone(name: str | None) -> list[str]:
+    if name is None:
+        return []
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return [
+            f"device.timezone: no time zone {name!r} here; `timedatectl list-timezones` lists"
+            " them (package tzdata)"
+        ]
+    return []
 
 
 def _listen(listen: str) -> list[str]:

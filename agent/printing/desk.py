@@ -53,16 +53,18 @@ class JobView(msgspec.Struct, frozen=True):
     created: int
     changed: int
     reason: str | None
+    not_before: int | None  # unix ms; a scheduled order's ticket waits for its time
 
 
 class PrinterView(msgspec.Struct, frozen=True):
-    """`parked` tickets wait for `resume`."""
+    """`parked` tickets wait for `resume`, `scheduled` ones for their time."""
 
     name: str
     fault: str | None
     failing_s: float
     waiting: int
     parked: int
+    scheduled: int
 
 
 class PrintingDesk:
@@ -193,14 +195,19 @@ class PrintingDesk:
         return await asyncio.to_thread(Renderer(service.config).preview, job.ticket, stamp)
 
     async def printers(self) -> list[PrinterView]:
-        counts = await self._database.read(spool.counts)
+        now = self._now()
+        counts, later = await self._database.read(
+            lambda tx: (spool.counts(tx), spool.scheduled(tx, now))
+        )
         return [
             PrinterView(
                 name=name,
                 fault=service.fault,
                 failing_s=service.failing_s,
-                waiting=sum(counts.get((name, state), 0) for state in (*WAITING, "sending")),
+                waiting=sum(counts.get((name, state), 0) for state in (*WAITING, "sending"))
+                - later.get(name, 0),
                 parked=counts.get((name, "parked"), 0),
+                scheduled=later.get(name, 0),
             )
             for name, service in self._services.items()
         ]
@@ -235,13 +242,16 @@ class PrintingDesk:
 
         def move(tx: sqlite3.Connection) -> set[str]:
             moved = set()
-            for job in spool.waiting(tx, here):
+            for job in spool.waiting(tx, here, self._now()):
                 there = target(job)
                 if there is not None and self._move(tx, job, there, service.fault or "failing"):
                     moved.add(there)
             return moved
 
-        if await self._database.read(lambda tx: any(map(target, spool.waiting(tx, here)))):
+        def anything(tx: sqlite3.Connection) -> bool:
+            return any(map(target, spool.waiting(tx, here, self._now())))
+
+        if await self._database.read(anything):
             for name in await self._database.write(move):
                 self._services[name].wake()
 
@@ -274,12 +284,14 @@ class PrintingDesk:
     # --- small things -----------------------------------------------------------------------------
 
     def _again(self, tx: sqlite3.Connection, job: Job) -> None:
-        """A person wants this job, however old; paper that is out makes it a duplicate."""
-        if job.state in WAITING or job.state == "sending":
+        """A person wants this job now, however old; paper that is out makes it a duplicate."""
+        if job.state == "sending" or (job.state in WAITING and job.not_before is None):
             return
         out = job.state in ("printed", "sent_unconfirmed")
         doubts = job.doubts + out
-        spool.move(tx, job, jobs.waiting(doubts), self._now(), doubts=doubts, reason=ASKED)
+        state = job.state if job.state in WAITING else jobs.waiting(doubts)
+        asked = {"doubts": doubts, "reason": ASKED, "not_before": None}
+        spool.move(tx, job, state, self._now(), **asked)
 
     def _cancel(self, tx: sqlite3.Connection, job: Job, reason: str, now_ms: int) -> None:
         cancelled = spool.move(tx, job, "cancelled", now_ms, reason=reason)
@@ -326,4 +338,5 @@ def _view(job: Job) -> JobView:
         created=job.created,
         changed=job.changed,
         reason=job.reason,
+        not_before=job.not_before,
     )

@@ -88,6 +88,7 @@ class Job:
     ticket: Ticket
     reason: str | None = None
     mark: str | None = None  # the printer's counter before the last attempt, until that is judged
+    not_before: int | None = None  # unix ms; a scheduled order's ticket waits for its time
 
     @property
     def on_paper(self) -> bool:
@@ -98,6 +99,11 @@ class Job:
             "printed",
             "sent_unconfirmed",
         )
+
+    @property
+    def since(self) -> int:
+        """Unix ms from which on it waits for the printer."""
+        return max(self.created, self.not_before or 0)
 
     @property
     def slot(self) -> tuple[str, str, int]:

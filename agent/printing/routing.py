@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from agent.config import PrinterConfig
+from agent.config import PrinterConfig, seconds
 from agent.contract.orders import Item, Order
 from agent.printing.jobs import Job, job_id
 from agent.printing.ticket import Ticket, changed, cut, emptied, void
@@ -92,7 +92,16 @@ def react(
         _slot(plan, order, [job for job in jobs if job.slot == slot], wanted.get(slot), now_ms)
         if slot in wanted and not any(job.slot == slot for job in jobs):
             plan.insert.append(_job(order, slot, wanted[slot], now_ms))
+    plan.insert = [_scheduled(job, order, printers) for job in plan.insert]
     return plan
+
+
+def _scheduled(job: Job, order: Order, printers: Sequence[PrinterConfig]) -> Job:
+    """A first ticket waits until `lead` before the order is due; news of one that is out do not."""
+    lead = next((printer.lead for printer in printers if printer.name == job.home), None)
+    if lead is None or order.due_at is None or job.ticket.what != "order":
+        return job
+    return replace(job, not_before=order.due_at - int(seconds(lead) * 1000))
 
 
 def _slot(

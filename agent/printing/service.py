@@ -11,9 +11,9 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
-from typing import Any
+from typing import Any, Literal
 
 from agent.config import PrinterConfig, seconds
 from agent.core.clock import BUILD_TIME, Clock
@@ -21,6 +21,7 @@ from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
 from agent.printing import jobs, spool
+from agent.printing.ahead import Ahead
 from agent.printing.devices import stays_open
 from agent.printing.jobs import ASKED, MAX_DOUBTS, Job, State, Told
 from agent.printing.layout import Stamp, local
@@ -38,6 +39,7 @@ SILENT_S = 120.0  # then it is written to blindly: better paper without proof th
 FINISH_S = 5.0  # for the ticket under way when the agent is stopped
 PATIENCE_S = 600.0  # for somebody to bring paper while half a ticket hangs in the printer
 ANSWERED_MS = 30 * 86_400_000
+NO_CLOCK_S = 120.0  # after a boot without the time; then scheduled tickets are printed at once
 
 ADVICE = {
     "paper_out": "out of paper: open the lid and put in a new roll",
@@ -49,6 +51,8 @@ ADVICE = {
 
 OpenPrinter = Callable[[PrinterConfig, Clock], AbstractAsyncContextManager[Printer]]
 OnTrouble = Callable[[str, str | None], None]
+Taken = tuple[Job, Job | None]  # one that is `sending`, and the one that will follow it
+Proved = Literal["printed", "sent_unconfirmed"]
 
 
 @dataclass(slots=True)
@@ -85,14 +89,17 @@ class PrinterService:
         self._health = health
         self._on_trouble = on_trouble
         self._zone = zone
-        self._renderer = Renderer(config)
+        self._ahead = Ahead(Renderer(config))
         self._wake = asyncio.Event()
         self._stack = AsyncExitStack()
         self._printer: Printer | None = None
         self._trouble: Trouble | None = None
         self._backoff = FAULT_POLL_S
         self._dirty = False  # a job broke off: resync before the next
+        self._ending = False  # the ticket under way is the last one
         self._answers = False  # it has answered before: silence is a fault then
+        self._begun = clock.monotonic()
+        self._dated = False  # the time was known once: it goes on from there
         self._stale_ms = int(seconds(config.stale_after) * 1000)
         # For how long jobs may have been waiting for the printer; None at the start: nobody knows.
         self._outage_ms: int | None = None
@@ -112,6 +119,7 @@ class PrinterService:
         self._wake.set()
 
     async def run(self, heartbeat: Heartbeat) -> None:
+        self._ending = False
         await self._recover()
         try:
             while True:
@@ -130,12 +138,14 @@ class PrinterService:
     # --- one step ---------------------------------------------------------------------------------
 
     async def _round(self, heartbeat: Heartbeat) -> None:
-        """Print the next job, or wait for one."""
+        """Print what waits, or wait for something."""
         self._wake.clear()
-        if not await self._read(lambda tx: spool.any_waiting(tx, self.config.name)):
+        first, marked = await self._read(self._look)
+        if first is None:
             self._outage_ms = 0  # whoever waits from now on does not wait for lost time
             await self._idle(heartbeat)
             return
+        self._prepare(first)
         printer = await heartbeat.idle(self._open())
         if not await self._well(printer):
             await self._rest(heartbeat, FAULT_POLL_S)
@@ -143,9 +153,20 @@ class PrinterService:
         if self._dirty:
             await heartbeat.idle(printer.resync())
             self._dirty = False
-        for job in await self._read(lambda tx: spool.marked(tx, self.config.name)):
+        for job in marked:
             await self._judge_doubt(printer, job, heartbeat)
-        await _to_its_end(self._next(printer, heartbeat))
+        taken = await self._to_its_end(self._begin(printer, heartbeat))
+        while taken is not None:
+            taken = await self._to_its_end(self._print(printer, taken, heartbeat))
+
+    def _look(self, tx: sqlite3.Connection) -> tuple[Job | None, list[Job]]:
+        """The next job, and those that the printer's counter can tell of."""
+        first = next(iter(spool.waiting(tx, self.config.name, self._due(), limit=1)), None)
+        return first, spool.marked(tx, self.config.name) if first else []
+
+    def _prepare(self, job: Job) -> None:
+        """Render it while there is something to wait for."""
+        self._ahead.begin(job, self._stamp(replace(job, attempt=job.attempt + 1)))
 
     async def _judge_doubt(self, printer: Printer, job: Job, heartbeat: Heartbeat) -> None:
         """A ticket that was cut off while nobody listened need not come out again.
@@ -158,12 +179,6 @@ class PrinterService:
             await self._settle(job, "printed", "printed", reason=None, **proof)
         else:
             await self._settle(job, job.state, None, mark=None)
-
-    async def _next(self, printer: Printer, heartbeat: Heartbeat) -> None:
-        mark = await heartbeat.idle(printer.mark())
-        job = await self._write(lambda tx: self._take(tx, mark))
-        if job is not None:
-            await self._print(printer, job, heartbeat)
 
     async def _idle(self, heartbeat: Heartbeat) -> None:
         """Keep an eye on the printer until there is something to print."""
@@ -195,16 +210,26 @@ class PrinterService:
 
         await heartbeat.idle(first())
 
-    async def _print(self, printer: Printer, job: Job, heartbeat: Heartbeat) -> None:
-        """The job is `sending` on the disk; when this returns it is something else."""
-        rendered = await asyncio.to_thread(self._renderer.render, job.ticket, self._stamp(job))
+    async def _begin(self, printer: Printer, heartbeat: Heartbeat) -> Taken | None:
+        mark = await heartbeat.idle(printer.mark())
+        taken = await self._write(lambda tx: self._take(tx, mark))
+        return None if taken is None else await self._print(printer, taken, heartbeat)
+
+    async def _print(self, printer: Printer, taken: Taken, heartbeat: Heartbeat) -> Taken | None:
+        """The job is `sending` on the disk; when this returns it is something else.
+
+        Returns the next one, which is `sending` since the same commit.
+        """
+        job, upcoming = taken
+        rendered = await self._ahead.rendered(job, self._stamp(job))
         try:
             await heartbeat.idle(printer.write(rendered.data))
+            if upcoming is not None:
+                self._prepare(upcoming)
             evidence = await self._proof(printer, heartbeat)
         except WriteError as error:
             if error.accepted == 0:
-                state = jobs.waiting(job.doubts)
-                await self._settle(job, state, None, attempt=job.attempt - 1, mark=None)
+                await self._unsent(job)
                 raise
             await self._doubt(job, str(error))
             raise
@@ -214,10 +239,47 @@ class PrinterService:
         reason = f"drawn as boxes: {rendered.missing}" if rendered.missing else None
         self._compare(evidence)
         proof: dict[str, Any] = {"evidence": evidence.value, "reason": reason, "mark": None}
-        if evidence is Evidence.NONE:
-            await self._settle(job, "sent_unconfirmed", "sent_unconfirmed", **proof)
-        else:
-            await self._settle(job, "printed", "printed", **proof)
+        return await self._end(printer, job, proof, heartbeat)
+
+    async def _end(
+        self, printer: Printer, job: Job, proof: dict[str, Any], heartbeat: Heartbeat
+    ) -> Taken | None:
+        """It is out: commit that, and the next one with it."""
+        proved: Proved = "printed" if proof["evidence"] != Evidence.NONE else "sent_unconfirmed"
+        more, mark = not self._ending, None
+        try:
+            mark = await heartbeat.idle(printer.mark())
+        except DriverError:
+            more = False  # this one is proved; what is wrong now is found by the next look
+
+        def end(tx: sqlite3.Connection) -> Taken | None:
+            self._move(tx, job, proved, proved, **proof)
+            return self._take(tx, mark) if more else None
+
+        following: Taken | None = await self._write(end)
+        if following is not None and self._ending:  # stopped while that was committed
+            await self._unsent(following[0])
+            return None
+        return following
+
+    async def _to_its_end(self, ticket: Coroutine[Any, Any, Taken | None]) -> Taken | None:
+        """A stop lets the ticket under way come out, so that it is not left in doubt."""
+        task = asyncio.ensure_future(ticket)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._ending = True
+            await asyncio.wait([task], timeout=FINISH_S)
+            task.cancel()
+            (taken,) = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(taken, tuple):  # just then
+                await self._unsent(taken[0])
+            raise
+
+    async def _unsent(self, job: Job) -> None:
+        """Provably none of it was sent."""
+        state = jobs.waiting(job.doubts)
+        await self._settle(job, state, None, attempt=job.attempt - 1, mark=None)
 
     def _compare(self, evidence: Evidence) -> None:
         """Proof that was promised and does not come is a wrong setting, or a printer that ages."""
@@ -328,30 +390,31 @@ class PrinterService:
     # --- in the store's thread --------------------------------------------------------------------
 
     def _unheld(self, tx: sqlite3.Connection) -> bool:
-        return any(job.state != "held" for job in spool.waiting(tx, self.config.name))
+        return spool.any_unheld(tx, self.config.name, self._due())
 
     def _hold(self, tx: sqlite3.Connection) -> None:
         """Say of each waiting job, once, that it waits for the printer."""
         reason = self._trouble.fault if self._trouble else None
-        for job in spool.waiting(tx, self.config.name):
+        for job in spool.waiting(tx, self.config.name, self._due()):
             if job.state != "held":
                 kept = ASKED if job.reason == ASKED else reason
                 held = spool.move(tx, job, "held", self._now(), reason=kept)
                 if held:
                     self._recorder.put(tx, jobs.event(held, "held", reason))
 
-    def _take(self, tx: sqlite3.Connection, mark: str | None) -> Job | None:
+    def _take(self, tx: sqlite3.Connection, mark: str | None) -> Taken | None:
         """The next job that is to be printed, now `sending`; others that are not, set aside."""
-        for job in spool.waiting(tx, self.config.name):
+        while found := spool.waiting(tx, self.config.name, self._due(), limit=2):
+            job = found[0]
             state, told, reason = self._verdict(job)
-            if state == "sending":
-                attempt = job.attempt + 1
-                return spool.move(
-                    tx, job, "sending", self._now(), attempt=attempt, evidence="none", mark=mark
-                )
-            aside = spool.move(tx, job, state, self._now(), reason=reason)
-            if aside:
-                self._recorder.put(tx, jobs.event(aside, told))
+            if state != "sending":
+                self._move(tx, job, state, told, reason=reason)
+                continue
+            attempt = job.attempt + 1
+            taken = spool.move(
+                tx, job, "sending", self._now(), attempt=attempt, evidence="none", mark=mark
+            )
+            return None if taken is None else (taken, found[1] if found[1:] else None)
         return None
 
     def _verdict(self, job: Job) -> tuple[State, Told, str | None]:
@@ -364,10 +427,10 @@ class PrinterService:
             return "expired", "expired", "the order's time is over"
         if job.doubts >= MAX_DOUBTS:
             return "parked", "held", "doubtful"
-        waited = now - job.created
+        waited = now - job.since
         if self._outage_ms is not None:
             waited = min(waited, self._outage_ms)  # a clock that was set does not age jobs
-        since_known = job.created >= BUILD_TIME * 1000  # before, the clock was not set yet
+        since_known = job.since >= BUILD_TIME * 1000  # before, the clock was not set yet
         if dated and since_known and waited > self._stale_ms:
             return "parked", "held", "stale"
         return "sending", "held", None
@@ -397,12 +460,14 @@ class PrinterService:
             self._recorder.put(tx, jobs.event(job, "in_doubt", reason))
 
     async def _settle(self, job: Job, state: State, told: Told | None, **changes: Any) -> None:
-        def settle(tx: sqlite3.Connection) -> None:
-            done = spool.move(tx, job, state, self._now(), **changes)
-            if done and told:
-                self._recorder.put(tx, jobs.event(done, told))
+        await self._write(lambda tx: self._move(tx, job, state, told, **changes))
 
-        await self._write(settle)
+    def _move(
+        self, tx: sqlite3.Connection, job: Job, state: State, told: Told | None, **changes: Any
+    ) -> None:
+        done = spool.move(tx, job, state, self._now(), **changes)
+        if done and told:
+            self._recorder.put(tx, jobs.event(done, told))
 
     # --- small things -----------------------------------------------------------------------------
 
@@ -415,6 +480,13 @@ class PrinterService:
             zone=self._zone,
         )
 
+    def _due(self) -> int:
+        """Scheduled jobs up to this unix ms are to be printed; all of them without a clock."""
+        self._dated = self._dated or self._clock.quality() != "none"
+        if not self._dated and self._clock.monotonic() - self._begun > NO_CLOCK_S:
+            return spool.ANY_TIME
+        return self._now()
+
     def _now(self) -> int:
         return int(self._clock.wall() * 1000)
 
@@ -426,15 +498,3 @@ class PrinterService:
 
     async def _write(self, run: Callable[[sqlite3.Connection], Any]) -> Any:
         return await self._database.write(run)
-
-
-async def _to_its_end(ticket: Coroutine[Any, Any, None]) -> None:
-    """A stop lets the ticket under way come out, so that it is not left in doubt."""
-    task = asyncio.ensure_future(ticket)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=FINISH_S)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise

@@ -14,6 +14,7 @@ from agent.printing.jobs import Job, State, check
 from agent.printing.ticket import Ticket
 from agent.store import jobs as sql
 
+ANY_TIME = 1 << 62  # unix ms behind every `not_before`
 _FIELDS = [field.name for field in fields(Job)]
 _TICKET = _FIELDS.index("ticket")
 _encode = msgspec.json.Encoder().encode
@@ -41,9 +42,11 @@ def recent(tx: sqlite3.Connection, limit: int) -> list[Job]:
     return _jobs(tx.execute(sql.RECENT, (limit,)))
 
 
-def waiting(tx: sqlite3.Connection, printer: str, limit: int = -1) -> list[Job]:
-    """Jobs that may be sent, in the order in which they are."""
-    return _jobs(tx.execute(sql.WAITING, (printer, limit)))
+def waiting(
+    tx: sqlite3.Connection, printer: str, now_ms: int = ANY_TIME, limit: int = -1
+) -> list[Job]:
+    """Jobs that may be sent by `now_ms`, in the order in which they are; without it all of them."""
+    return _jobs(tx.execute(sql.WAITING, (printer, now_ms, limit)))
 
 
 def in_state(tx: sqlite3.Connection, printer: str, state: State) -> list[Job]:
@@ -55,8 +58,14 @@ def marked(tx: sqlite3.Connection, printer: str) -> list[Job]:
     return _jobs(tx.execute(sql.MARKED, (printer,)))
 
 
-def any_waiting(tx: sqlite3.Connection, printer: str) -> bool:
-    return bool(tx.execute(sql.ANY_WAITING, (printer,)).fetchone()[0])
+def any_unheld(tx: sqlite3.Connection, printer: str, now_ms: int = ANY_TIME) -> bool:
+    """Whether a job waits of which nobody was told that it waits for the printer."""
+    return bool(tx.execute(sql.ANY_UNHELD, (printer, now_ms)).fetchone()[0])
+
+
+def scheduled(tx: sqlite3.Connection, now_ms: int) -> dict[str, int]:
+    """printer -> jobs whose time has not come"""
+    return dict(tx.execute(sql.SCHEDULED, (now_ms,)).fetchall())
 
 
 def answered(tx: sqlite3.Connection, printer: str, since_ms: int) -> bool:
@@ -77,14 +86,17 @@ def counts(tx: sqlite3.Connection) -> dict[tuple[str, str], int]:
 def move(tx: sqlite3.Connection, job: Job, state: State, now_ms: int, **changes: Any) -> Job | None:
     """The job in its new state; None when somebody else has moved it meanwhile.
 
-    `changes` are other fields of Job: printer, attempt, doubts, evidence, reason, mark.
+    `changes` are other fields of Job: printer, attempt, doubts, evidence, reason, mark, not_before.
     """
     check(job.state, state)
     new = replace(job, state=state, changed=now_ms, **changes)
     if new.printer != job.printer:
         new = replace(new, mark=None)  # it is the other printer's counter
-    values = (new.printer, state, new.attempt, new.doubts, new.evidence, now_ms, new.reason)
-    done = tx.execute(sql.UPDATE, (*values, new.mark, job.job_id, job.state)).rowcount
+    values = (
+        *(new.printer, state, new.attempt, new.doubts, new.evidence, now_ms, new.reason),
+        *(new.mark, new.not_before),
+    )
+    done = tx.execute(sql.UPDATE, (*values, job.job_id, job.state)).rowcount
     return new if done else None
 
 
