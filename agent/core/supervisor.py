@@ -86,18 +86,19 @@ class Supervisor:
         heart = self._hearts[service.name] = Heartbeat(service.name, self._clock, self._health)
         while True:
             started = self._clock.monotonic()
-            failure: str | None = None
+            failed: BaseExceptionGroup[DriverError] | None = None
             try:
                 await service.run(heart)
             except* DriverError as errors:  # of the service itself, or of a task group within it
-                failure = _first(errors)
+                failed = errors
             # Waiting belongs here: inside `except*` it would hold up a bug raised beside the fault.
-            if failure is None:
+            if failed is None:
                 log.info("%s has nothing more to do", service.name)
                 await heart.idle(asyncio.get_running_loop().create_future())
+                return
             if self._clock.monotonic() - started >= STEADY_S:
                 backoff = BACKOFF_MIN_S
-            self._health.set(f"service.{service.name}", failure)
+            self._health.set(f"service.{service.name}", _first(failed))
             await heart.idle(self._clock.sleep(backoff))
             backoff = min(backoff * 2, heart.retry_max_s)
 

@@ -1,6 +1,7 @@
 """Which broker is tried next, and after how long.
 
     url --fails--> fallback 1 --fails--> ... --fails--> url     the pause's limit doubles each round
+    any broker --falls silent--> the next     a machine that is gone refuses nothing for long
     any broker --"use another server"--> that one --ends--> where we were in the list
 
 Pauses have full jitter: any time between nothing and a limit, so that a fleet does not come back in
@@ -82,8 +83,10 @@ class Attempts:
         progressed: bool,
         by_broker: bool = False,
         taken_over: bool = False,
+        silent: bool = False,
     ) -> float:
-        """A session is over; seconds to wait now. `progressed`: the broker took something."""
+        """A session is over; seconds to wait now. `progressed`: the broker took something.
+        `silent`: it answers nothing any more, so another one is tried before it is again."""
         if not progressed and lasted_s < STEADY_S:
             return self.failed(told, by_broker=by_broker)
         self._hops = 0
@@ -93,7 +96,9 @@ class Attempts:
             self.short = max(self.short, SHORT_MAX)
         # Two devices with one id would otherwise throw each other out every second.
         self._limit = min(BACKOFF_MIN_S * 2**self.short, self.retry_max_s)
-        if told.server or told.busy:
+        if silent:  # nobody throws us out
+            self.short, self._limit = 0, BACKOFF_MIN_S
+        if told.server or told.busy or silent:
             return self.failed(told, by_broker=by_broker)
         pause = self.uniform(PAUSE_MIN_S, self._span(self._limit, told, by_broker=by_broker))
         self._limit = min(self._limit * 2, self.retry_max_s)

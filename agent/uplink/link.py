@@ -89,6 +89,7 @@ class Link:
                     progressed=progressed,
                     by_broker=ended.by_broker,
                     taken_over=ended.taken_over,
+                    silent=ended.silent,
                 )
             self._on_down(ended.reason)
             await self._wait(pause)

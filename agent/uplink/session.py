@@ -346,7 +346,7 @@ class Session:
         elif isinstance(fault, ssl.SSLError):
             self.end(Ended(words.network_fault(fault, 0.0, clock_set=True)))
         elif reason.value == _KEEP_ALIVE or isinstance(fault, TimeoutError):
-            self.end(Ended(words.DEAD))
+            self.end(Ended(words.DEAD, silent=True))
         else:
             what = fault.strerror if fault is not None else "it hung up without a word"
             self.end(Ended(f"connection lost ({what})", by_broker=True))

@@ -64,6 +64,7 @@ class Ended:
     by_broker: bool = False  # it said so, or hung up; not: the line went dead
     taken_over: bool = False  # by another client with the same id
     told: Told = NOTHING
+    silent: bool = False  # nobody answered any more: the broker's machine or the way is dead
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,15 @@ def test_brokers_are_tried_in_their_order_and_a_round_doubles_the_limit() -> Non
     assert seen == [(A, 1), (B, 1), (C, 1), (A, 2), (B, 2), (C, 2), (A, 4)]
 
 
+def test_a_broker_that_fell_silent_is_not_tried_again_first() -> None:
+    two = attempts(A, B)
+    for _ in range(5):
+        before = two.url
+        assert two.ended(20.0, progressed=True, silent=True) <= 2 * BACKOFF_MIN_S
+        assert two.url != before
+    assert two.short == 0, "nobody uses our id"
+
+
 def test_a_lost_fallback_is_tried_again_first_and_left_for_home() -> None:
     two = attempts(A, B)
     two.failed()
