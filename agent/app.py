@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,8 @@ from agent.alerting.speaker import OpenPlayer, Speaker
 from agent.alerting.troubles import PrinterTroubles
 from agent.arrival import places
 from agent.arrival.geofence import Circle, Polygon, Shape
-from agent.arrival.service import ArrivalService
+from agent.arrival.own_beacon import OwnBeacon, key_path
+from agent.arrival.service import ArrivalService, Orders
 from agent.commands import Rooms
 from agent.config import Config, FenceConfig, Sound, Store
 from agent.contract import topics
@@ -121,6 +122,7 @@ class App:
         self.duty: DutyService | None = None
         self.positioning: PositioningService | None = None
         self.arrival: ArrivalService | None = None
+        self.beacon: OwnBeacon | None = None
         self.rooms: list[Service] = []
         self._bd_seq = 0
         self._since = clock.wall()
@@ -182,6 +184,7 @@ class App:
             "page": self._wire_page,
             "positioning": self._wire_positioning,
             "arrival": self._wire_arrival,
+            "beacon": self._wire_beacon,
         }
         for room in ROOMS[self.config.role]:
             builders[room]()
@@ -388,29 +391,57 @@ class App:
         return forgotten
 
     def _wire_arrival(self) -> None:
-        beacons = self.config.beacons
-        open_scanner = known = None
+        beacons, rider = self.config.beacons, self.config.role == "rider"
+        if beacons is None and not rider:
+            return
+        open_scanner = recover = known = None
         if beacons is not None:
             driver = catalog.load("beacons", beacons.driver)
             settings = configuration.driver_settings("beacons", beacons)
             open_scanner = partial(driver.open, settings, self.clock)
-            known = places.load(Path(beacons.places))
+            recover = driver.recover and partial(driver.recover, settings)
+            known = places.configured(beacons.places)
         self.arrival = ArrivalService(
             clock=self.clock,
             recorder=self.outbox,
             health=self.health,
             open_scanner=open_scanner,
+            recover=recover,
             places=known,
             fences=[_fence(fence) for fence in self.config.fence],
             on_fence=[self._crossed],
+            orders=Orders(
+                self.clock,
+                self.changes,
+                partial(self.orders.awaited, "shop" if rider else "courier"),
+                "shops" if rider else "couriers",
+            ),
+            on_meeting=None if rider else self.orders.courier,
         )
-        if (duty := self.duty) is None:
-            self.rooms.append(self.arrival)
+        self._while_delivering(self.arrival, self.arrival.rest)
+
+    def _wire_beacon(self) -> None:
+        beacon = self.config.beacon
+        if beacon is None:
             return
-        exactly = WhileAllowed(
-            self.arrival, lambda: duty.mode == "delivery", duty.changes, self.arrival.rest
+        driver = catalog.load("advertiser", beacon.driver)
+        settings = configuration.driver_settings("advertiser", beacon)
+        self.beacon = OwnBeacon(
+            clock=self.clock,
+            health=self.health,
+            open_sender=partial(driver.open, settings, self.clock),
+            key_file=key_path(Path(self.config.store.path)),
         )
-        self.rooms.append(exactly)
+        self._while_delivering(self.beacon, self.beacon.rest)
+
+    def _while_delivering(self, service: Service, rest: Callable[[], Awaitable[None]]) -> None:
+        """What locates a rider exactly, or lets others do so."""
+        if (duty := self.duty) is None:
+            self.rooms.append(service)
+            return
+        self.rooms.append(
+            WhileAllowed(service, lambda: duty.mode == "delivery", duty.changes, rest)
+        )
 
     async def _located(self, estimate: Estimate) -> None:
         if self.arrival is not None:
@@ -438,6 +469,7 @@ class App:
             self.positioning,
             self.duty,
             self.panel,
+            self.beacon,
         ).add_to(self.table)
         path = socket_path(Path(self.config.store.path))
         self.rooms += [self.commands, ControlService(path, self.table.ask)]

@@ -445,6 +445,7 @@ def _across(config: Config) -> list[str]:
         "gps": "position",
         "surroundings": "surroundings",
         "beacons": "beacons",
+        "advertiser": "beacon",
         "sound": "sound",
         "panel": "panel",
     }

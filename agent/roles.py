@@ -13,16 +13,27 @@ Room = Literal[
     "page",
     "positioning",
     "arrival",
+    "beacon",
 ]
 
 # Wired in this order; the first ones stop last.
-SHOP: tuple[Room, ...] = ("alerting", "printing", "orders", "sos", "panel", "page")
+SHOP: tuple[Room, ...] = (
+    "alerting",
+    "printing",
+    "orders",
+    "arrival",
+    "beacon",
+    "sos",
+    "panel",
+    "page",
+)
 RIDER: tuple[Room, ...] = (
     "alerting",
     "printing",  # a kit may carry a receipt printer; without one this room is empty
     "orders",
     "positioning",
     "arrival",
+    "beacon",
     "sos",
     "panel",
     "page",

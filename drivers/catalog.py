@@ -25,6 +25,7 @@ CATALOG: dict[str, dict[str, str]] = {
     },
     "advertiser": {
         "bluez": "drivers.beacons.advertiser",
+        "simulated": "drivers.beacons.simulated_sender",
     },
     "printer": {
         "tcp": "drivers.printer.network",

@@ -27,6 +27,7 @@ SECTION = {
     "gps": "position",
     "surroundings": "surroundings",
     "beacons": "beacons",
+    "advertiser": "beacon",
     "sound": "sound",
     "panel": "panel",
 }

@@ -76,26 +76,46 @@ class Arrivals:
 
     def __init__(self, places: Places) -> None:
         self.conflicts: set[str] = set()  # places heard while the GPS excludes them
-        self._watched = [_Watched(place) for place in places.places]
+        self._watched: list[_Watched] = []
+        self._beacons: dict[tuple[str, BeaconRule], BeaconPresence] = {}
         self._by_address: dict[str, list[tuple[_Watched, BeaconRule, BeaconPresence]]] = {}
         self._by_identity: dict[str, list[tuple[_Watched, BeaconRule, BeaconPresence]]] = {}
-        for watched in self._watched:
-            for rule in watched.place.beacon:
-                key = rule.address or rule.identity or ""
-                index = self._by_address if rule.address else self._by_identity
-                beacon = BeaconPresence(rule.enter_rssi)
-                index.setdefault(key, []).append((watched, rule, beacon))
         self._building = places.building
         self._floor = FloorFilter(places.floor_model) if places.floor_model else None
         self._told: FloorAnswer | None = None
         self._answer: FloorAnswer | None = None
         self._now = 0.0  # the radio's time: that of the last advert
         self._lost = False
-        self._identities = {
-            rule.identity for w in self._watched for rule in w.place.beacon if rule.identity
-        }
         self._clones = Clones()
         self._doubts: list[Doubt] = []
+        self.revise(places.places)
+
+    def revise(self, places: Iterable[Place]) -> None:
+        """From now on these. What was found out stays, and who is in a place that is not among
+        them any more is watched until they have left it."""
+        wanted = {place.id: place for place in places}
+        old = {watched.place.id: watched for watched in self._watched}
+        for watched in self._watched:
+            if watched.state != "outside":
+                wanted.setdefault(watched.place.id, watched.place)
+        self._watched = []
+        self._by_address, self._by_identity = {}, {}
+        beacons, self._beacons = self._beacons, {}
+        for place in wanted.values():
+            watched = old.get(place.id) or _Watched(place)
+            stay = [rule for rule, b in watched.live.items() if b.inside is not False]
+            rules = dict.fromkeys([*place.beacon, *stay])
+            watched.place = place
+            watched.live = {rule: b for rule, b in watched.live.items() if rule in rules}
+            self._watched.append(watched)
+            for rule in rules:
+                key = place.id, rule
+                beacon = beacons.get(key) or BeaconPresence(rule.enter_rssi)
+                self._beacons[key] = beacon
+                index = self._by_address if rule.address else self._by_identity
+                entry = (watched, rule, beacon)
+                index.setdefault(rule.address or rule.identity or "", []).append(entry)
+        self._identities = {rule.identity for _, rule in self._beacons if rule.identity}
 
     def hear(self, advert: Advert, where: Located | None = None) -> None:
         """`where`: the rider's position, if it is one of this moment."""

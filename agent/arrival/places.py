@@ -26,6 +26,7 @@ import msgspec
 from agent.arrival.floor import FloorModel
 from agent.layers import ConfigError
 
+PLACES = "/etc/edge-agent/places.toml"
 _ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
 _IDENTITY = re.compile(
     r"ibeacon:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/\d{1,5}/\d{1,5}"
@@ -62,6 +63,11 @@ class Places:
     places: Sequence[Place] = ()
     floor_model: FloorModel | None = None
     building: str = ""  # the floor model's name
+
+
+def configured(path: str | None) -> Places:
+    """Of `beacons.places`; where nothing is set, the usual file may also miss."""
+    return load(Path(path or PLACES)) if path or Path(PLACES).exists() else Places()
 
 
 def load(path: Path) -> Places:

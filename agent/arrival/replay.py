@@ -14,7 +14,8 @@ import msgspec
 from agent.arrival import places as places_file
 from agent.arrival.fusion import Arrivals, Statement
 from agent.arrival.listening import Listening
-from agent.arrival.service import TICK_S, body_of
+from agent.arrival.radio import TICK_S
+from agent.arrival.service import body_of
 from drivers.base import Advert, DriverError
 from drivers.beacons.replay import read_adverts
 
@@ -57,7 +58,7 @@ def statements(policy: Arrivals, adverts: Iterable[Advert]) -> Iterator[Statemen
             yield from _tick(policy, listening, tick)
             # Nothing new can be said while nothing is heard: pass over long holes.
             tick += TICK_S if not listening.deaf(tick) else advert.t - tick + TICK_S
-        listening.heard(advert.t)
+        listening.heard(advert.t, advert.rssi)
         policy.hear(advert)
     if listening is not None:
         yield from _tick(policy, listening, tick)

@@ -1,44 +1,57 @@
-"""Fences from positions, places and floors from beacons: hears, asks the policies, records."""
+"""Fences from positions, places and floors from beacons: asks the policies, records."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Literal
 
+from agent.arrival import known
 from agent.arrival.fusion import NOWHERE, Arrivals, Ride, Statement
 from agent.arrival.geofence import Geofence, Located, Shape
-from agent.arrival.listening import Listening
+from agent.arrival.known import Known, Live
 from agent.arrival.places import Places
+from agent.arrival.radio import OpenScanner, Radio, Recover
 from agent.contract.events import Arrival, Fence
+from agent.core.changes import Changes
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
-from drivers.base import Advert, BeaconScanner, DriverError
+from drivers.base import Advert
 
-log = logging.getLogger(__name__)
-
-TICK_S = 0.25
-QUEUE = 4096  # adverts of one tick; more lose the oldest
 FIX_FRESH_S = 60.0  # how long a position rules places out
-REOPEN_MIN_S = 30.0  # a scan that fell silent is started anew, at first after this
-REOPEN_MAX_S = 300.0
-DEAF = "beacons.silent"
-DEAF_TEXT = (
-    "the Bluetooth scanner hears nothing: nobody sends here, or it hangs; it is being started anew."
-    " If this stays in a busy street, `systemctl restart bluetooth` or pull the adapter out"
-)
-DEAF_GRACE_S = 120.0
+ORDERS_S = 1.0  # between two looks at the orders
 CONFLICT = "beacons.conflict"
 CLONED = "beacons.cloned"
 MOMENT_S = 5.0  # a position this old still says where an advert was heard
 SURE_M = 20.0  # a speed is believed when the position is this accurate
 
-OpenScanner = Callable[[], AbstractAsyncContextManager[BeaconScanner]]
 OnFence = Callable[[str, str], Awaitable[None]]
+Meets = Literal["shops", "couriers"]
+OnMeeting = Callable[[str, str, Sequence[str]], Awaitable[None]]
+
+
+class Orders:
+    """The live orders, read anew when something changed; `meets` says whom this device awaits."""
+
+    def __init__(
+        self, clock: Clock, changes: Changes, live: Callable[[], Awaitable[Sequence[Live]]],
+        meets: Meets,
+    ) -> None:  # fmt: skip
+        self._clock = clock
+        self._changes = changes
+        self._live = live
+        self._sum_up = known.shops if meets == "shops" else known.couriers
+        self._seen = -1
+        self._next = 0.0
+
+    async def news(self) -> Known | None:
+        """None when there are none, or not yet."""
+        now = self._clock.monotonic()
+        if self._changes.version == self._seen or now < self._next:
+            return None
+        self._seen, self._next = self._changes.version, now + ORDERS_S
+        return self._sum_up(await self._live())
 
 
 class ArrivalService:
@@ -53,24 +66,32 @@ class ArrivalService:
         recorder: Recorder,
         health: Health,
         open_scanner: OpenScanner | None = None,
+        recover: Recover | None = None,
         places: Places | None = None,
         fences: Sequence[Shape] = (),
         on_fence: Sequence[OnFence] = (),
+        orders: Orders | None = None,
+        on_meeting: OnMeeting | None = None,
     ) -> None:
+        """`on_meeting(event, place, order ids)`: somebody whom orders name came or went."""
         self._clock = clock
         self._recorder = recorder
         self._health = health
-        self._open = open_scanner
+        self._radio = open_scanner and Radio(clock, health, open_scanner, recover)
+        self._configured = list(fences)
         self._fences = [Geofence(shape) for shape in fences]
         self._on_fence = on_fence
-        self._arrivals = Arrivals(places or Places())
-        self._inbox: deque[Advert] = deque(maxlen=QUEUE)
+        self._places = places or Places()
+        self._arrivals = Arrivals(self._places)
+        self._orders = orders
+        self._on_meeting = on_meeting
+        self._known = Known()
         self._located: Located | None = None
-        self._reopen_s = REOPEN_MIN_S
 
     async def see(self, estimate: Located) -> None:
         """Take a position; whoever wants fences at once hears of them here."""
         self._located = estimate
+        await self._look_at_orders()
         for fence in self._fences:
             crossing = fence.see(estimate)
             if crossing is None:
@@ -83,73 +104,47 @@ class ArrivalService:
 
     async def rest(self) -> None:
         """It is not to listen: what was said last does not hold any more."""
-        await self._record(self._arrivals.lose(self._clock.monotonic(), "not_listening"))
-        self._health.clear(DEAF)
+        await self.lose("not_listening")
+        if self._radio is not None:
+            self._radio.rest()
         self._health.clear(CONFLICT)
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        if self._open is None:
-            return
-        while await self._scan(self._open, heartbeat):
-            log.info("nothing was heard for long: the scan is started anew")
+        if self._radio is not None:
+            await self._radio.run(heartbeat, self)
 
-    async def _scan(self, open_scanner: OpenScanner, heartbeat: Heartbeat) -> bool:
-        """One scan; whether another one should follow."""
-        try:
-            async with AsyncExitStack() as stack:
-                scanner = await heartbeat.idle(stack.enter_async_context(open_scanner()))
-                heartbeat.well()
-                return await self._listen(scanner, heartbeat)
-        except DriverError:
-            await self._record(self._arrivals.lose(self._clock.monotonic(), "scanner_failed"))
-            raise
+    # --- what the radio says ----------------------------------------------------------------------
 
-    async def _listen(self, scanner: BeaconScanner, heartbeat: Heartbeat) -> bool:
-        """Until the scanner ends (False), is too long silent (True), or fails (DriverError)."""
-        opened = self._clock.monotonic()
-        listening = Listening(opened)
-        async with asyncio.TaskGroup() as group:
-            collector = group.create_task(self._collect(scanner), name="adverts")
-            while not collector.done():
-                await heartbeat.idle(self._clock.sleep(TICK_S))
-                await self._judge(listening)
-                now = self._clock.monotonic()
-                if listening.deaf(now) and now - opened >= self._reopen_s:
-                    self._reopen_s = min(2 * self._reopen_s, REOPEN_MAX_S)
-                    collector.cancel()
-                    return True
-        await self._judge(listening)
-        failure = collector.result()
-        if failure is not None:
-            raise failure
-        return False
+    def hear(self, advert: Advert) -> None:
+        named = self._known.named(advert, self._clock.wall())
+        self._arrivals.hear(named, self._where(advert.t))
 
-    async def _collect(self, scanner: BeaconScanner) -> DriverError | None:
-        """Fill the inbox; why it ended. Returned, not raised: a TaskGroup would wrap it."""
-        try:
-            async for advert in scanner.adverts():
-                if len(self._inbox) == QUEUE:
-                    scanner.rejected["queue_full"] += 1
-                self._inbox.append(advert)
-        except DriverError as error:
-            return error
-        return None
-
-    async def _judge(self, listening: Listening) -> None:
-        if self._inbox:
-            self._reopen_s = REOPEN_MIN_S
-            self._health.clear(DEAF)
-        while self._inbox:
-            advert = self._inbox.popleft()
-            listening.heard(advert.t)
-            self._arrivals.hear(advert, self._where(advert.t))
-        now = self._clock.monotonic()
+    async def judge(self, now: float, *, deaf: bool) -> None:
+        await self._look_at_orders()
         statements = self._arrivals.judge(now, self._ride(now))
-        if listening.deaf(now):
+        if deaf:
             statements += self._arrivals.lose(now, "scanner_silent")
-            self._health.set(DEAF, DEAF_TEXT, grace_s=DEAF_GRACE_S)
         self._report_conflicts()
         await self._record(statements)
+
+    async def lose(self, cause: str) -> None:
+        await self._record(self._arrivals.lose(self._clock.monotonic(), cause))
+
+    async def _look_at_orders(self) -> None:
+        news = await self._orders.news() if self._orders else None
+        if news is None:
+            return
+        self._known = news
+        self._arrivals.revise(known.together(self._places, news))
+        old = {fence.shape.id: fence for fence in self._fences}
+        ours = {shape.id for shape in self._configured}
+        shapes = [*self._configured, *(f for f in news.fences if f.id not in ours)]
+        fences = []
+        for shape in shapes:
+            fence = old.get(shape.id) or Geofence(shape)
+            fence.shape = shape
+            fences.append(fence)
+        self._fences = fences
 
     def _where(self, t: float) -> Located | None:
         """The position at a moment, unless it is of another one."""
@@ -189,7 +184,12 @@ class ArrivalService:
 
     async def _record(self, statements: Iterable[Statement]) -> None:
         for said in statements:
+            orders = self._known.orders.get(said.place, ())
+            if orders:
+                said.evidence["orders"] = list(orders)
             await self._recorder.record(body_of(said), t=said.t)
+            if self._on_meeting is not None and orders:
+                await self._on_meeting(said.word, said.place, orders)
 
 
 def body_of(statement: Statement) -> Arrival:

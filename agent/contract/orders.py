@@ -17,6 +17,7 @@ Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:@-
 Line = Annotated[str, Meta(max_length=200)]
 Text = Annotated[str, Meta(max_length=2000)]
 Money = Annotated[int, Meta(ge=-(10**12), le=10**12)]
+BeaconKey = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]  # a secret: no document keeps it
 Millis = Annotated[int, Meta(ge=0, le=10**14)]
 
 Status = Literal["pending", "preparing", "ready", "delivering", "completed", "cancelled"]
@@ -25,6 +26,8 @@ Status = Literal["pending", "preparing", "ready", "delivering", "completed", "ca
 class Option(msgspec.Struct, frozen=True, omit_defaults=True):
     name: Line
     price: Money | None = None
+    qty: Annotated[int, Meta(ge=1, le=999)] = 1
+    options: Annotated[list[Option], Meta(max_length=50)] = []  # of this option
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -36,6 +39,7 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
     note: Text | None = None
     station: Line | None = None
     category: Line | None = None
+    allergens: Annotated[list[Line], Meta(max_length=50)] = []
 
 
 class Amount(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,6 +56,20 @@ class Customer(msgspec.Struct, frozen=True, omit_defaults=True):
 class Courier(msgspec.Struct, frozen=True, omit_defaults=True):
     name: Line | None = None
     phone: Line | None = None
+    id: Id | None = None  # by which the shop names them in `arrival`, behind `rider:`
+    beacon_key: BeaconKey | None = None  # of the rider's own beacon, for the shop
+
+
+class PickUp(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the rider gets the order."""
+
+    id: Id
+    lat: Annotated[float, Meta(ge=-90, le=90)] | None = None  # degrees WGS-84
+    lon: Annotated[float, Meta(ge=-180, le=180)] | None = None
+    radius_m: Annotated[float, Meta(gt=0, le=5000)] | None = None
+    floor: Annotated[str, Meta(min_length=1, max_length=50)] | None = None
+    beacon_key: BeaconKey | None = None  # of the shop's own beacon, for the rider
+    enter_rssi: Annotated[float, Meta(ge=-120, le=0)] | None = None  # dBm
 
 
 class Invoice(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,6 +82,13 @@ class Footer(msgspec.Struct, frozen=True, omit_defaults=True):
     qr: Text | None = None
 
 
+class Extra(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something else that people should read, such as the table's waiter."""
+
+    name: Line
+    text: Text
+
+
 class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     order_id: Id
     version: Annotated[int, Meta(ge=1, le=2**53)]
@@ -72,7 +97,10 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     items: Annotated[list[Item], Meta(min_length=1, max_length=500)]
     platform: Line | None = None
     day_seq: Annotated[int, Meta(ge=0, le=10**6)] | Line | None = None
+    display_id: Line | None = None  # the number that the customer was told
     kind: Literal["delivery", "pickup", "dine_in"] | None = None
+    table: Line | None = None
+    guests: Annotated[int, Meta(ge=1, le=999)] | None = None
     due_at: Millis | None = None
     expires_at: Millis | None = None
     priority: Annotated[int, Meta(ge=-1000, le=1000)] = 0
@@ -82,12 +110,15 @@ class Order(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: Annotated[str, Meta(max_length=8)] | None = None
     paid: bool | None = None
     cash_due: Money | None = None
+    change_for: Money | None = None  # the note that the customer will pay with
     note: Text | None = None
     allergens: Annotated[list[Line], Meta(max_length=50)] = []
     cutlery: Annotated[int, Meta(ge=0, le=999)] | None = None
     customer: Customer | None = None
     courier: Courier | None = None
+    shop: PickUp | None = None
     pickup_code: Line | None = None
     invoice: Invoice | None = None
     qr: Text | None = None
     footer: Annotated[list[Footer], Meta(max_length=20)] = []
+    extras: Annotated[list[Extra], Meta(max_length=50)] = []

@@ -53,6 +53,7 @@ class Entry:
     run: Callable[[Any, str], Awaitable[Any]]  # (parameters, by whom) -> result
     remote: bool  # may be called over MQTT
     changes: bool  # it changes something: audited
+    secret: bool  # the answer goes to who asked, on the topic that they named, and nowhere else
 
 
 class CommandTable:
@@ -71,14 +72,20 @@ class CommandTable:
         *,
         remote: bool = True,
         changes: bool = True,
+        secret: bool = False,
     ) -> None:
-        self._entries[name] = Entry(name, summary, params, run, remote, changes)
+        self._entries[name] = Entry(name, summary, params, run, remote, changes, secret)
 
     def entries(self) -> list[Entry]:
         return sorted(self._entries.values(), key=lambda entry: entry.name)
 
+    def is_secret(self, name: str) -> bool:
+        return name in self._entries and self._entries[name].secret
+
     async def ask(self, name: str, params: dict[str, Any], by: str) -> Any:
         entry, checked = self.check(name, params, remote=False)
+        if entry.secret and by == "page":
+            raise Rejected("secret", "its answer is not for a page")
         if entry.changes:
             await self._recorder.record(Audit(action=name, by=by, detail=params))
         return await entry.run(checked, by)
@@ -133,7 +140,9 @@ class CommandService:
         now = int(self._clock.wall() * 1000)
         if command.exp is not None and now > command.exp and self._clock.quality() != "none":
             raise Rejected("expired", f"it expired {(now - command.exp) // 1000} s ago")
-        self._table.check(name, command.params, remote=True)
+        entry, _ = self._table.check(name, command.params, remote=True)
+        if entry.secret and not message.response_topic:
+            raise Rejected("no_response_topic", "its answer only goes to a response topic")
         tx.execute(
             _INSERT,
             (
@@ -208,13 +217,16 @@ class CommandService:
     async def _finish(
         self, task: _Task, status: Any, *, reason_code: str | None = None, result: Any = None
     ) -> None:
-        event = CommandEvent(
+        answer = CommandEvent(
             cmd_id=task.cmd_id,
             name=task.name,
             status=status,
             reason_code=reason_code,
             result=msgspec.to_builtins(result),
         )
+        event = answer
+        if status == "succeeded" and self._table.is_secret(task.name):
+            event = msgspec.structs.replace(answer, result=None)
 
         def store(tx: sqlite3.Connection) -> None:
             tx.execute(_STATUS, (status, encode(event.result), task.cmd_id))
@@ -222,7 +234,7 @@ class CommandService:
 
         await self._database.write(store)
         if task.reply_topic:
-            await self._reply(task.reply_topic, encode(event), task.correlation)
+            await self._reply(task.reply_topic, encode(answer), task.correlation)
 
 
 def _open(connection: sqlite3.Connection) -> list[_Task]:

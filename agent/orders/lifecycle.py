@@ -20,6 +20,7 @@ from agent.contract.orders import Customer, Order, Status
 
 Stage = Literal["received", "accepted", "rejected", "ready", "picked_up", "closed", "cancelled"]
 Action = Literal["accepted", "rejected", "ready", "picked_up"]
+Owner = Literal["shop", "courier"]  # of a beacon
 
 _RANK: dict[str, int] = {
     "received": 0,
@@ -75,6 +76,19 @@ def mask(order: Order) -> Order:
             order.courier, phone=_mask_phone(order.courier.phone)
         )
     return msgspec.structs.replace(order, **changes)
+
+
+def part_with_keys(order: Order) -> tuple[Order, dict[Owner, bytes]]:
+    """The order without the keys of beacons, and those keys."""
+    keys: dict[Owner, bytes] = {}
+    changes: dict[str, object] = {}
+    if order.shop is not None and order.shop.beacon_key is not None:
+        keys["shop"] = bytes.fromhex(order.shop.beacon_key)
+        changes["shop"] = msgspec.structs.replace(order.shop, beacon_key=None)
+    if order.courier is not None and order.courier.beacon_key is not None:
+        keys["courier"] = bytes.fromhex(order.courier.beacon_key)
+        changes["courier"] = msgspec.structs.replace(order.courier, beacon_key=None)
+    return msgspec.structs.replace(order, **changes), keys
 
 
 def _mask_phone(phone: str | None) -> str | None:

@@ -7,7 +7,7 @@ there is all of it or nothing, and the broker sends it again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -19,7 +19,15 @@ from agent.core.clock import Clock
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
 from agent.orders import table
-from agent.orders.lifecycle import Action, Stage, after_action, after_document, mask
+from agent.orders.lifecycle import (
+    Action,
+    Owner,
+    Stage,
+    after_action,
+    after_document,
+    mask,
+    part_with_keys,
+)
 from agent.store.database import Database
 from agent.store.inbox import Incoming
 
@@ -27,7 +35,9 @@ KEEP_S = 7 * 86400.0
 RECONCILE_S = 24 * 3600.0
 RECONCILE_MAX = 2000
 LIVE_S = 24 * 3600.0
+AWAITED_MAX = 500
 PRUNE_S = 3600.0
+WAITING: tuple[Stage, ...] = ("received", "accepted", "ready")
 OVER: tuple[Stage, ...] = ("closed", "cancelled")
 
 
@@ -56,6 +66,8 @@ class Bell(Protocol):
     def settle_in(self, tx: sqlite3.Connection, order_id: str, by: str) -> None: ...
 
     def expire_in(self, tx: sqlite3.Connection, order_id: str) -> None: ...
+
+    def end_in(self, tx: sqlite3.Connection, alert_id: str, by: str | None) -> None: ...
 
     def wake(self) -> None: ...
 
@@ -86,16 +98,18 @@ class OrderDesk:
     def handle(self, tx: sqlite3.Connection, message: Incoming) -> Callable[[], None]:
         if not message.payload:
             return lambda: None  # a retained order was cleared
-        order = mask(decode(message.payload, Order, max_bytes=MAX_BYTES))
+        document = mask(decode(message.payload, Order, max_bytes=MAX_BYTES))
+        order, keys = part_with_keys(document)
         if message.address.rest != (order.order_id,):
             raise Rejected("wrong_topic", "the order's id is not the one of its topic")
         stored = table.get(tx, order.order_id)
         if stored is not None and order.version <= stored.order.version:
             return lambda: None  # delivered again, or overtaken
-        self._store(tx, order, stored)
+        stage = self._store(tx, order, stored)
+        table.keep_keys(tx, order.order_id, {} if stage in OVER else keys)
         return self._wake
 
-    def _store(self, tx: sqlite3.Connection, order: Order, stored: table.Stored | None) -> None:
+    def _store(self, tx: sqlite3.Connection, order: Order, stored: table.Stored | None) -> Stage:
         now = self._now()
         before = stored.stage if stored else None
         stage = after_document(before, order.status)
@@ -106,6 +120,7 @@ class OrderDesk:
         previous = stored.order if stored else None
         self._kitchen.on_order(tx, order, previous, now)
         self._sound(tx, order, before, stage)
+        return stage
 
     def _sound(
         self, tx: sqlite3.Connection, order: Order, before: Stage | None, stage: Stage
@@ -179,6 +194,28 @@ class OrderDesk:
     def any_live(self, connection: sqlite3.Connection) -> bool:
         """Whether somebody is at work for an order; one that never ended counts for a day."""
         return table.any_live(connection, int((self._clock.wall() - LIVE_S) * 1000))
+
+    async def awaited(self, owner: Owner) -> list[tuple[Order, bytes | None]]:
+        """Orders that are not over with the key of the shop's, or of the courier's, beacon."""
+        since = int((self._clock.wall() - LIVE_S) * 1000)
+        return await self._database.read(lambda tx: table.awaited(tx, owner, since, AWAITED_MAX))
+
+    async def courier(self, event: str, _place: str, order_ids: Sequence[str]) -> None:
+        """Staff hear once an order that its courier is in the shop, until it is handed over."""
+
+        def apply(tx: sqlite3.Connection) -> None:
+            for order_id in order_ids:
+                stored = table.get(tx, order_id)
+                alert = f"courier:{order_id}"
+                if event == "exit":
+                    self._bell.end_in(tx, alert, None)
+                elif event == "arrived" and stored and stored.stage in WAITING:
+                    detail = {"day_seq": stored.order.day_seq}
+                    self._bell.raise_in(tx, "courier", alert, order_id, detail)
+
+        await self._database.write(apply)
+        self._bell.wake()
+        self._changed()
 
     # --- keeping in step --------------------------------------------------------------------------
 

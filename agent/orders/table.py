@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from agent.contract.orders import Order
 from agent.contract.wire import encode
 from agent.core.clock import BUILD_TIME
-from agent.orders.lifecycle import Stage
+from agent.orders.lifecycle import Owner, Stage
 
 _PUT = """INSERT INTO orders (order_id, version, status, stage, received, document)
 VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (order_id) DO UPDATE SET
@@ -26,6 +27,13 @@ _PRUNE = "DELETE FROM orders WHERE received < ?"
 _REDATE = "UPDATE orders SET received = ? WHERE received < ?"
 _LIVE = """SELECT 1 FROM orders
 WHERE received >= ? AND stage IN ('accepted', 'ready', 'picked_up') LIMIT 1"""
+_AWAITED = """SELECT document, key FROM orders
+LEFT JOIN beacon_keys ON beacon_keys.order_id = orders.order_id AND owner = ?
+WHERE received >= ? AND stage IN ('received', 'accepted', 'ready', 'picked_up')
+ORDER BY received DESC LIMIT ?"""
+_FORGET = "DELETE FROM beacon_keys WHERE order_id = ?"
+_KEEP = "INSERT INTO beacon_keys VALUES (?, ?, ?)"
+_LOST = "DELETE FROM beacon_keys WHERE order_id NOT IN (SELECT order_id FROM orders)"
 _COUNT = "SELECT stage, count(*) FROM orders WHERE received >= ? GROUP BY stage"
 
 
@@ -70,6 +78,20 @@ def any_live(connection: sqlite3.Connection, since_ms: int) -> bool:
     return connection.execute(_LIVE, (since_ms,)).fetchone() is not None
 
 
+def keep_keys(tx: sqlite3.Connection, order_id: str, keys: Mapping[Owner, bytes]) -> None:
+    """Instead of those of an earlier version."""
+    tx.execute(_FORGET, (order_id,))
+    tx.executemany(_KEEP, [(order_id, owner, key) for owner, key in keys.items()])
+
+
+def awaited(
+    connection: sqlite3.Connection, owner: Owner, since_ms: int, limit: int
+) -> list[tuple[Order, bytes | None]]:
+    """Orders that are not over with the key of the shop, or of the courier; the newest last."""
+    rows = connection.execute(_AWAITED, (owner, since_ms, limit)).fetchall()
+    return [(msgspec.json.decode(document, type=Order), key) for document, key in reversed(rows)]
+
+
 def redate(tx: sqlite3.Connection, now_ms: int) -> None:
     """What came before the clock was set counts from when it was: it must not be old at once."""
     tx.execute(_REDATE, (now_ms, int(BUILD_TIME * 1000)))
@@ -77,6 +99,7 @@ def redate(tx: sqlite3.Connection, now_ms: int) -> None:
 
 def prune(tx: sqlite3.Connection, before_ms: int) -> None:
     tx.execute(_PRUNE, (before_ms,))
+    tx.execute(_LOST)
 
 
 def _stored(stage: Stage, received: int, document: bytes) -> Stored:

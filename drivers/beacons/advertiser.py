@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from drivers.base import BeaconSender, Clock, Driver, DriverError
-from drivers.beacons.bluetoothd import DEADLINE_S, explained, watch
+from drivers.beacons.bluetoothd import adapter_path, call, connected, watch
 
 if TYPE_CHECKING:
     from dbus_fast import Message, Variant
@@ -26,6 +26,7 @@ INTERVAL_MS = 100
 SERVICE = "0000feaa-0000-1000-8000-00805f9b34fb"
 _MANAGER = "org.bluez.LEAdvertisingManager1"
 _ADVERTISEMENT = "org.bluez.LEAdvertisement1"
+DOING = "send a beacon"
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,20 +86,13 @@ class BluezSender:
         }
 
     async def _ask(self, member: str, signature: str, body: list[Any]) -> None:
-        await _call(self._bus, self._adapter, _MANAGER, member, signature, body)
+        await call(self._bus, self._adapter, _MANAGER, member, signature, body, doing=DOING)
 
 
 @asynccontextmanager
 async def open_sender(settings: Settings, _clock: Clock) -> AsyncIterator[BeaconSender]:
-    from dbus_fast import BusType
-    from dbus_fast.aio import MessageBus
-
-    bus = MessageBus(bus_type=BusType.SYSTEM)
-    try:
-        with explained("send a beacon"):
-            async with asyncio.timeout(DEADLINE_S):
-                await bus.connect()
-                adapter = await _adapter(bus, settings.adapter)
+    async with connected(DOING) as bus:
+        adapter = await adapter_path(bus, settings.adapter, _MANAGER, doing=DOING)
         sender = BluezSender(bus, adapter, settings.power_0m)
         bus.add_message_handler(sender.answer)
         async with watch(adapter.rpartition("/")[2], sender.fail):
@@ -108,38 +102,6 @@ async def open_sender(settings: Settings, _clock: Clock) -> AsyncIterator[Beacon
                 # Without adapter or bluetoothd there is nothing left to withdraw.
                 with suppress(DriverError):
                     await sender.withdraw()
-    finally:
-        bus.disconnect()
-        if bus.unique_name is not None:  # the socket is closed by the loop, a moment later
-            await asyncio.gather(bus.wait_for_disconnect(), return_exceptions=True)  # type: ignore[no-untyped-call]
-
-
-async def _adapter(bus: MessageBus, name: str | None) -> str:
-    """The D-Bus path of the adapter; DriverError when there is none that can send."""
-    objects = await _call(
-        bus, "/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", "", []
-    )
-    able = sorted(path for path, interfaces in objects.items() if _MANAGER in interfaces)
-    for path in able:
-        if name is None or path == f"/org/bluez/{name}":
-            return str(path)
-    what = name or "an adapter"
-    raise DriverError(f"no Bluetooth: {what} that can send beacons is missing; see `rfkill list`")
-
-
-async def _call(
-    bus: MessageBus, path: str, interface: str, member: str, signature: str, body: list[Any]
-) -> Any:
-    from dbus_fast import Message, MessageType
-    from dbus_fast.errors import DBusError
-
-    message = Message("org.bluez", path, interface, member, signature=signature, body=body)
-    with explained("send a beacon"):
-        async with asyncio.timeout(DEADLINE_S):
-            reply = await bus.call(message)
-        if reply.message_type is MessageType.ERROR:
-            raise DBusError(reply.error_name or "unknown", str(reply.body[:1]), reply)
-    return reply.body[0] if reply.body else None
 
 
 DRIVER = Driver(

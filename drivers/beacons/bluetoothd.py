@@ -6,11 +6,11 @@ bleak tells of neither, so the drivers watch D-Bus themselves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from drivers.base import DriverError
+from drivers.base import DriverError, Stuck
 
 if TYPE_CHECKING:
     from dbus_fast import Message
@@ -114,7 +114,7 @@ def explained(doing: str) -> Iterator[None]:
         yield
     except TimeoutError:
         text = f"bluetoothd did not answer in {DEADLINE_S:.0f} s; `systemctl restart bluetooth`"
-        raise DriverError(text) from None
+        raise Stuck(text) from None
     except (OSError, EOFError, AuthError) as error:
         text = f"the system D-Bus cannot be reached ({error}); is dbus running?"
         raise DriverError(text) from error
@@ -124,14 +124,70 @@ def explained(doing: str) -> Iterator[None]:
         text = f"{error}; plug one in, or see `rfkill list` and `bluetoothctl list`"
         raise DriverError(text) from error
     except BleakDBusError as error:
-        raise DriverError(_refused(doing, error.dbus_error, error)) from error
+        raise _refused(doing, error.dbus_error, error) from error
     except DBusError as error:
-        raise DriverError(_refused(doing, error.type, error)) from error
+        raise _refused(doing, error.type, error) from error
     except BleakError as error:
         raise DriverError(f"{error}; `bluetoothctl list` shows the adapters") from error
 
 
-def _refused(doing: str, name: str, error: Exception) -> str:
+def _refused(doing: str, name: str, error: Exception) -> DriverError:
     if name.endswith((".ServiceUnknown", ".NameHasNoOwner", ".Spawn.ExecFailed")):
-        return _NO_BLUETOOTHD
-    return f"bluetoothd refused to {doing}: {error}; `systemctl restart bluetooth`"
+        return DriverError(_NO_BLUETOOTHD)
+    if name.endswith((".AccessDenied", ".NotPermitted", ".NotAuthorized")):
+        return DriverError(f"D-Bus does not let us {doing}: {error}; be in the group bluetooth")
+    return Stuck(f"bluetoothd refused to {doing}: {error}; `systemctl restart bluetooth`")
+
+
+async def call(
+    bus: MessageBus,
+    path: str,
+    interface: str,
+    member: str,
+    signature: str = "",
+    body: Sequence[Any] = (),
+    *,
+    doing: str,
+) -> Any:
+    """The first value of bluetoothd's answer; DriverError with `doing` in its words."""
+    from dbus_fast import Message, MessageType
+    from dbus_fast.errors import DBusError
+
+    message = Message("org.bluez", path, interface, member, signature=signature, body=list(body))
+    with explained(doing):
+        async with asyncio.timeout(DEADLINE_S):
+            reply = await bus.call(message)
+        if reply.message_type is MessageType.ERROR:
+            raise DBusError(reply.error_name or "unknown", str(reply.body[:1]), reply)
+    return reply.body[0] if reply.body else None
+
+
+@asynccontextmanager
+async def connected(doing: str) -> AsyncIterator[MessageBus]:
+    """The system bus, for our own calls."""
+    from dbus_fast import BusType
+    from dbus_fast.aio import MessageBus
+
+    bus = MessageBus(bus_type=BusType.SYSTEM)
+    try:
+        with explained(doing):
+            async with asyncio.timeout(DEADLINE_S):
+                await bus.connect()
+        yield bus
+    finally:
+        bus.disconnect()
+        if bus.unique_name is not None:  # the socket is closed by the loop, a moment later
+            await asyncio.gather(bus.wait_for_disconnect(), return_exceptions=True)  # type: ignore[no-untyped-call]
+
+
+async def adapter_path(bus: MessageBus, name: str | None, interface: str, *, doing: str) -> str:
+    """The D-Bus path of the adapter, or of the first one, that can do it; DriverError if none."""
+    objects = await call(
+        bus, "/", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", doing=doing
+    )
+    able = sorted(path for path, interfaces in objects.items() if interface in interfaces)
+    for path in able:
+        if name is None or path == f"/org/bluez/{name}":
+            return str(path)
+    what = f"{name} is missing" if name else "there is no adapter"
+    raise DriverError(f"no Bluetooth to {doing}: {what}; see `rfkill list` and `bluetoothctl list`")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from drivers.base import Advert, BeaconScanner, Clock, Driver, DriverError
-from drivers.beacons import advert
+from drivers.base import Advert, BeaconScanner, Clock, Driver, DriverError, Rung
+from drivers.beacons import advert, recovery
 from drivers.beacons.bluetoothd import DEADLINE_S, explained, watch
 from drivers.beacons.recording import valid_rssi
 
@@ -97,9 +97,14 @@ async def open_scanner(settings: Settings, clock: Clock) -> AsyncIterator[Beacon
                     await scanner.stop()
 
 
+async def recover(settings: Settings, rung: Rung) -> None:
+    await recovery.recover(settings.adapter, rung)
+
+
 DRIVER = Driver(
     name="bluez",
     summary="Advertisements from the machine's Bluetooth adapter, through BlueZ.",
     settings=Settings,
     open=open_scanner,
+    recover=recover,
 )
