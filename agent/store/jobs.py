@@ -19,8 +19,8 @@ BY_ID = SELECT + "WHERE job_id = ?"
 OF_ORDER = SELECT + "WHERE order_id = ? ORDER BY version, created, rowid"
 RECENT = SELECT + "ORDER BY created DESC, rowid DESC LIMIT ?"
 _NEXT_FIRST = " ORDER BY priority DESC, max(created, ifnull(not_before, 0)), rowid"
-WAITING = (  # noqa: S608 - constants only; sorted without their tickets, a thousand may wait
-    SELECT + "WHERE rowid IN (SELECT rowid FROM jobs"
+WAITING = (  # sorted without their tickets: a thousand of them may wait
+    SELECT + "WHERE rowid IN (SELECT rowid FROM jobs"  # noqa: S608 - constants only
     " WHERE printer = ? AND state IN ('queued', 'held', 'in_doubt')"
     " AND (not_before IS NULL OR not_before <= ?)" + _NEXT_FIRST + " LIMIT ?)" + _NEXT_FIRST
 )

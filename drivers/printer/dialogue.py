@@ -46,6 +46,7 @@ class Dialogue:
         self._job_waits = False  # for that id
         self._told: Information | None = None
         self._cuts: int | None = None  # before the job
+        self._counted: int | None = None  # just now, behind the last job
 
     @property
     def rejected(self) -> Counter[str]:
@@ -56,16 +57,19 @@ class Dialogue:
         if not self._transport.readable:
             return
         self._forget()
-        self.talks = self._ask([1], self._settings.probe_s)
+        whole = self._ask([1, 4], self._settings.probe_s)  # in one go: each answer is a round trip
+        self.talks = 1 in self._answers
         if not self.talks:
             return
-        self._ask([4], self._settings.answer_s)
+        if not whole:
+            self._ask([4], self._settings.answer_s)
         self._fresh = True
         if self._settings.watch:
             self._transport.write(escpos.ASB_ON)
 
     def status(self) -> PrinterStatus:
         """Asked now. Causes are asked for only where there is something to explain."""
+        self._counted = None
         if not self.talks:
             return PrinterStatus()
         self._forget()
@@ -108,14 +112,21 @@ class Dialogue:
         self._printing_s = data.count(b"\n") * LINE_S + len(data) * BYTE_S
         self._transport.write(data)
 
+    @property
+    def counts(self) -> bool:
+        """Whether the cutter's counter is what proves a job."""
+        return self._settings.evidence == "counter"
+
     def mark(self) -> str | None:
-        """The cutter's counter, where it is what proves a job."""
-        self._cuts = self._count() if self._settings.evidence == "counter" else None
+        """The counter before a job; None where it proves nothing."""
+        counted, self._counted = self._counted, None
+        if self.counts:
+            self._cuts = self._count() if counted is None else counted
         return None if self._cuts is None else str(self._cuts)
 
     def came_out(self, mark: str) -> bool | None:
         """Whether the counter moved by the one cut of the job since `mark`."""
-        now = self._count() if self._settings.evidence == "counter" and mark.isdecimal() else None
+        now = self._count() if self.counts and mark.isdecimal() else None
         return None if now is None else {0: False, 1: True}.get(now - int(mark))
 
     def barrier(self) -> Evidence:
@@ -164,8 +175,10 @@ class Dialogue:
         unanswered, self._job_waits = self._job_waits, False
         if self._settings.evidence == "job_id" and not unanswered:
             return Evidence.JOB_ID
-        if before is not None and self._count() == before + 1:
-            return Evidence.COUNTER
+        if before is not None:
+            self._counted = self._count()
+            if self._counted == before + 1:
+                return Evidence.COUNTER
         return Evidence.BARRIER
 
     def _count(self) -> int | None:

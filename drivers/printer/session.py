@@ -51,6 +51,8 @@ class Session:
         await self._thread.call(lambda: self._dialogue.write(data), None)  # slow lines take minutes
 
     async def mark(self) -> str | None:
+        if not self._dialogue.counts:
+            return None
         return await self._thread.call(self._dialogue.mark, HUNG_S)
 
     async def came_out(self, mark: str) -> bool | None:

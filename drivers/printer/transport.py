@@ -13,6 +13,7 @@ import msgspec
 from drivers.base import DriverError, WriteError
 
 CHUNK = 4096
+DRAIN_FIRST_S = 0.001  # between looks at what the kernel still holds; doubles up to
 DRAIN_SLICE_S = 0.1
 READ_MAX = 1024
 
@@ -102,12 +103,12 @@ class FdTransport:
                 ) from error
 
     def drain(self) -> None:
-        waiting, idle = self._unsent(), 0.0
+        waiting, idle, pause = self._unsent(), 0.0, DRAIN_FIRST_S
         while waiting:
-            select.select([], [], [], DRAIN_SLICE_S)
+            select.select([], [], [], pause)
             left = self._unsent()
-            idle = idle + DRAIN_SLICE_S if left == waiting else 0.0
-            waiting = left
+            idle = idle + pause if left == waiting else 0.0
+            waiting, pause = left, min(pause * 2, DRAIN_SLICE_S)
             if idle >= self._settings.stall_s:
                 raise DriverError(
                     f"printer {self._settings.name} takes no more data; is it switched on, with "
