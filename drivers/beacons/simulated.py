@@ -1,6 +1,6 @@
 """A radio that hears beacons along a ride: log-distance loss, shadows, noise and lost packets.
 
-    rssi = power_1m - 10 n log10(d) - floors + shadow + noise        d >= 0.5 m
+    rssi = power_1m - 10 n log10(d) - floors - body + shadow + noise        d >= 0.5 m
 
 The shadow of a beacon stays while nothing moves and is forgotten over half a metre; the defaults
 are what recordings in rooms and malls showed (see docs/arrival.md). Everything follows the seed and
@@ -20,7 +20,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from drivers.base import Advert, BeaconScanner, Clock, Driver, DriverError
+from drivers.base import Advert, BeaconScanner, Clock, Driver, DriverError, Rung
+from drivers.beacons.recording import valid_rssi
 from drivers.gps import simulated as gps
 
 FLOOR_LOSS_DB = (0.0, 21.0, 23.0, 26.0)  # medians in a mall; more floors add nothing measurable
@@ -29,8 +30,12 @@ SHADOW_LENGTH_M = 0.5  # over which a shadow is forgotten to 1/e
 SENSITIVITY_DBM = -95
 NEAREST_M = 0.5
 ADVERT_DELAY_S = 0.01  # a sender adds 0 to 10 ms to every interval (Bluetooth Core, advDelay)
+PACKET_S = 0.000376  # of an advertisement of full length
+TURN_RAD = 0.5  # 1 sigma after a second; a guess
+UNMEASURED = 127
 METRES_PER_DEGREE = math.radians(6371008.8)
 
+_RUNGS: tuple[Rung, ...] = ("restart", "power", "reset")
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
@@ -90,6 +95,13 @@ class Settings(Section, frozen=True, kw_only=True):
     shadow_db: Annotated[float, msgspec.Meta(ge=0)] = 5.3  # 1 sigma
     noise_db: Annotated[float, msgspec.Meta(ge=0)] = 2.7  # 1 sigma, packet by packet
     loss: Share = 0.13
+    body_db: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0.0  # of a beacon behind the rider
+    others: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 0  # senders that are not heard singly
+    others_interval_s: Positive = 1.0
+    scan_window_s: Positive = 0.1  # of each interval, the radio listens so long
+    scan_interval_s: Positive = 0.1
+    cycle_s: Annotated[float, msgspec.Meta(ge=0)] = 0.0  # > 0: a report a beacon and cycle (10.5)
+    unmeasured: Share = 0.0  # packets whose RSSI the adapter does not know
     faults: list[Fault] = []
 
 
@@ -110,60 +122,50 @@ class _Shadow:
         return self.value
 
 
-class SimulatedScanner:
-    """A `BeaconScanner` whose rider is `where(wall time) -> (lat, lon)`."""
+class Air:
+    """What comes through the air to a listener at `where(t) -> (lat, lon)`, without any waiting.
+
+    `start` and all `t` in seconds of one clock.
+    """
 
     def __init__(
-        self, settings: Settings, clock: Clock, where: Callable[[float], tuple[float, float]]
+        self, settings: Settings, where: Callable[[float], tuple[float, float]], start: float
     ) -> None:
-        self.rejected: Counter[str] = Counter()
         self.floor = settings.floor
         self._settings = settings
-        self._clock = clock
         self._where = where
+        self._start = start
         self._chance = random.Random(settings.seed)  # noqa: S311 - a simulation, not a secret
         self._shadows: dict[str, _Shadow] = {}
-        self._opened = clock.monotonic()
-        self._stalled = self._unplugged = False
+        self._reported: dict[str, int] = {}  # address -> scan cycle
+        self._facing = (start, 0.0)  # since when, radians
+        self._loss = 1 - (1 - settings.loss) * (1 - collisions(settings))
+        self._due = [(start + self._chance.random() * b.interval_s, n)
+                     for n, b in enumerate(settings.beacons)]  # fmt: skip
+        heapify(self._due)
 
-    def stall(self, *, stalled: bool = True) -> None:
-        """From now on nothing is heard, without any error; or it is heard again."""
-        self._stalled = stalled
-
-    def unplug(self) -> None:
-        self._unplugged = True
-
-    async def adverts(self) -> AsyncIterator[Advert]:
-        start = self._clock.monotonic()
-        due = [(start + self._chance.random() * b.interval_s, n)
-               for n, b in enumerate(self._settings.beacons)]  # fmt: skip
-        heapify(due)
-        while due:
-            t, n = due[0]
-            sender = self._settings.beacons[n]
-            delay = self._chance.random() * ADVERT_DELAY_S
-            heapreplace(due, (t + sender.interval_s + delay, n))
-            await self._clock.sleep(t - self._clock.monotonic())
-            self._fail()
-            rssi = self._rssi(sender)
-            if rssi is not None:
-                yield Advert(self._clock.monotonic(), sender.address.upper(), rssi,
-                             sender.identity, sender.power_1m)  # fmt: skip
-
-    def _fail(self) -> None:
-        if self._unplugged or "unplug" in self._faults():
-            raise DriverError("the Bluetooth adapter is gone; plug it in again")
-
-    def _faults(self) -> Iterator[str]:
-        age = self._clock.monotonic() - self._opened
-        return (f.kind for f in self._settings.faults if f.at_s <= age < f.at_s + f.for_s)
-
-    def _rssi(self, sender: Sender) -> int | None:
-        """dBm, or None when the packet is lost."""
-        lost = self._chance.random() < self._settings.loss
-        if lost or self._stalled or "stall" in self._faults():
+    def next(self) -> tuple[float, Sender] | None:
+        """When the next packet is sent, and by whom; None when nobody is there."""
+        if not self._due:
             return None
-        lat, lon = self._where(self._clock.wall())
+        t, n = self._due[0]
+        sender = self._settings.beacons[n]
+        delay = self._chance.random() * ADVERT_DELAY_S
+        heapreplace(self._due, (t + sender.interval_s + delay, n))
+        return t, sender
+
+    def rssi(self, sender: Sender, t: float) -> int | None:
+        """dBm of its packet; None when it is lost, too weak, or not reported; UNMEASURED."""
+        if self._chance.random() < self._loss:
+            return None
+        level = self._level(sender, t)
+        if level < SENSITIVITY_DBM or not self._reports(sender, t):
+            return None
+        unmeasured = self._settings.unmeasured
+        return UNMEASURED if unmeasured and self._chance.random() < unmeasured else round(level)
+
+    def _level(self, sender: Sender, t: float) -> float:
+        lat, lon = self._where(t)
         east = (lon - sender.lon) * METRES_PER_DEGREE * math.cos(math.radians(lat))
         north = (lat - sender.lat) * METRES_PER_DEGREE
         storeys = abs(self.floor - sender.floor)
@@ -172,14 +174,114 @@ class SimulatedScanner:
         shadow = self._shadows.setdefault(
             sender.address, _Shadow(self._chance.gauss(0, sigma), east, north)
         )
-        rssi = (
+        return (
             sender.power_1m
             - 10 * self._settings.path_loss * math.log10(distance)
             - FLOOR_LOSS_DB[min(storeys, len(FLOOR_LOSS_DB) - 1)]
+            - self._body(east, north, t)
             + shadow.at(east, north, sigma, self._chance)
             + self._chance.gauss(0, self._settings.noise_db)
         )
-        return round(rssi) if rssi >= SENSITIVITY_DBM else None
+
+    def _body(self, east: float, north: float, t: float) -> float:
+        """dB that the rider, who turns as people do, takes away from a beacon behind them."""
+        if not self._settings.body_db:
+            return 0.0
+        since, facing = self._facing
+        if t > since:
+            facing += self._chance.gauss(0, TURN_RAD * math.sqrt(t - since))
+            self._facing = t, facing
+        return self._settings.body_db * (1 - math.cos(math.atan2(north, east) - facing)) / 2
+
+    def _reports(self, sender: Sender, t: float) -> bool:
+        """Whether the adapter listens, and tells of one that it has told of."""
+        age, settings = t - self._start, self._settings
+        if age % settings.scan_interval_s >= settings.scan_window_s:
+            return False
+        cycle = int(age / settings.cycle_s) if settings.cycle_s else None
+        if cycle is not None and self._reported.get(sender.address) == cycle:
+            return False
+        if cycle is not None:
+            self._reported[sender.address] = cycle
+        return True
+
+
+def collisions(settings: Settings) -> float:
+    """Share of packets that others destroy: 1 - (1 - 2 * 0.376 ms / I) ^ N."""
+    busy = min(1.0, 2 * PACKET_S / settings.others_interval_s)
+    return 1 - (1 - busy) ** settings.others
+
+
+class SimulatedRadio:
+    """An adapter that outlives its scans: what stands still needs something to move again."""
+
+    def __init__(self) -> None:
+        self.needs: Rung | None = None  # the least that ends the stall
+        self.tried: list[Rung] = []
+
+    def stall(self, needs: Rung = "restart") -> None:
+        """From now on nothing is heard, without any error."""
+        self.needs = needs
+
+    async def recover(self, rung: Rung) -> None:
+        self.tried.append(rung)
+        if self.needs is not None and _RUNGS.index(rung) >= _RUNGS.index(self.needs):
+            self.needs = None
+
+
+class SimulatedScanner:
+    """A `BeaconScanner` whose rider is `where(wall time) -> (lat, lon)`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        where: Callable[[float], tuple[float, float]],
+        radio: SimulatedRadio | None = None,
+    ) -> None:
+        self.rejected: Counter[str] = Counter()
+        self._settings = settings
+        self._clock = clock
+        self._opened = clock.monotonic()
+        self._air = Air(settings, lambda _t: where(clock.wall()), self._opened)
+        self._radio = radio or SimulatedRadio()
+        if self._radio.needs == "restart":
+            self._radio.needs = None
+        self._unplugged = False
+
+    @property
+    def floor(self) -> int:
+        return self._air.floor
+
+    @floor.setter
+    def floor(self, floor: int) -> None:
+        self._air.floor = floor
+
+    def stall(self, *, stalled: bool = True) -> None:
+        """From now on nothing is heard, without any error; or it is heard again."""
+        self._radio.needs = "restart" if stalled else None
+
+    def unplug(self) -> None:
+        self._unplugged = True
+
+    async def adverts(self) -> AsyncIterator[Advert]:
+        while (packet := self._air.next()) is not None:
+            t, sender = packet
+            await self._clock.sleep(t - self._clock.monotonic())
+            if self._unplugged or "unplug" in self._faults():
+                raise DriverError("the Bluetooth adapter is gone; plug it in again")
+            rssi = self._air.rssi(sender, t)
+            if rssi is None or self._radio.needs is not None or "stall" in self._faults():
+                continue
+            if not valid_rssi(rssi):
+                self.rejected["rssi_unknown"] += 1
+                continue
+            yield Advert(self._clock.monotonic(), sender.address.upper(), rssi,
+                         sender.identity, sender.power_1m)  # fmt: skip
+
+    def _faults(self) -> Iterator[str]:
+        age = self._clock.monotonic() - self._opened
+        return (f.kind for f in self._settings.faults if f.at_s <= age < f.at_s + f.for_s)
 
 
 def _route(settings: Settings) -> Callable[[float], tuple[float, float]]:

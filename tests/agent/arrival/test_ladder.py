@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ def test_a_sure_stall_is_met_with_all_that_there_is_within_16_seconds() -> None:
 
 def test_where_it_may_only_be_quiet_each_step_has_more_patience() -> None:
     times = [t for t, _ in climbed(3600, quick=False)]
-    pauses = [b - a for a, b in zip(times, times[1:], strict=False)]
+    pauses = [b - a for a, b in itertools.pairwise(times)]
     assert pauses[:4] == [30, 60, 120, 240]
     assert set(pauses[4:]) == {PATIENT_MAX_S}
 
