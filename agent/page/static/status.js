@@ -1,7 +1,7 @@
 // The strip that says in words how things stand: the worst first, and what to do.
 
 import { el, fill, icon, said } from './dom.js';
-import { time } from './format.js';
+import { elapsed, time } from './format.js';
 import { t } from './i18n.js';
 
 const STYLES = { ok: 'ok', info: 'ok', warning: 'warn', critical: 'bad' };
@@ -47,8 +47,11 @@ function offline(link, now) {
 
 /** From when the event is that waits for longest. */
 function oldest(link, now) {
-  const times = Object.values(link.oldest ?? {}).filter((at) => at !== null);
-  return times.length ? t('strip.oldest', { time: time(Math.min(...times), now) }) : '';
+  const kept = link.oldest || {};
+  const times = Object.keys(kept).map((stream) => kept[stream]).filter((at) => at !== null);
+  if (!times.length) return '';
+  const at = Math.min(...times);
+  return t('strip.oldest', { time: time(at, now), age: elapsed(Math.floor((now - at) / 60000) * 60000) });
 }
 
 /** `aloud` hears only what is the matter: counts that go up every second would drown it. */
