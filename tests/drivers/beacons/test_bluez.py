@@ -15,7 +15,7 @@ import pytest
 from dbus_fast import Variant
 
 from agent.core.clock import ManualClock, SystemClock
-from drivers.base import Advert, BeaconScanner, DriverError
+from drivers.base import Advert, BeaconScanner, DriverError, Stuck
 from drivers.beacons import bluez
 from drivers.beacons.bluez import QUEUE, BluezScanner, Settings, open_scanner
 from tests.drivers.beacons.conftest import Bluetoothd, until
@@ -210,3 +210,100 @@ def test_a_late_reader_loses_the_oldest_and_it_is_counted() -> None:
 
 def test_bleak_is_only_imported_when_a_scanner_is_opened() -> None:
     assert not hasattr(bluez, "BleakScanner")
+
+
+async def reply(daemon: Bluetoothd, method: str, error: str, text: str) -> None:
+    """From now on the mocked adapter answers a method with this error."""
+    code = f"raise dbus.exceptions.DBusException({text!r}, name={error!r})"
+    await daemon.call(
+        "/org/bluez/hci0",
+        "org.freedesktop.DBus.Mock",
+        "AddMethod",
+        "sssss",
+        "org.bluez.Adapter1",
+        method,
+        "",
+        "",
+        code,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        ("org.bluez.Error.InProgress", Stuck, "Operation already in progress"),
+        ("org.bluez.Error.Failed", Stuck, "systemctl restart bluetooth"),
+        ("org.bluez.Error.NotReady", Stuck, "refused to scan"),
+        ("org.freedesktop.DBus.Error.AccessDenied", DriverError, "group bluetooth"),
+    ],
+)
+def test_a_refused_scan_is_told_and_is_one_that_waking_the_radio_up_may_help(
+    bluetoothd: Bluetoothd, error: str, kind: type[DriverError], words: str
+) -> None:
+    async def main() -> None:
+        bluetoothd.start()
+        await bluetoothd.add_adapter()
+        await reply(bluetoothd, "StartDiscovery", error, "Operation already in progress")
+        with pytest.raises(DriverError, match=words) as raised:
+            async with asyncio.timeout(30), open_scanner(Settings(), SystemClock()):
+                pass
+        assert type(raised.value) is kind
+
+    asyncio.run(main())
+
+
+def test_a_switched_off_adapter_is_told_at_the_opening(bluetoothd: Bluetoothd) -> None:
+    async def main() -> None:
+        bluetoothd.start()
+        await bluetoothd.add_adapter()
+        await bluetoothd.update(
+            "/org/bluez/hci0", "org.bluez.Adapter1", Powered=Variant("b", False)
+        )
+        with pytest.raises(DriverError, match=r"plug one in|switched off") as raised:
+            async with asyncio.timeout(30), open_scanner(Settings(), SystemClock()):
+                pass
+        assert not isinstance(raised.value, Stuck)
+
+    asyncio.run(main())
+
+
+def test_after_bluetoothd_was_restarted_the_scan_can_be_opened_again(
+    bluetoothd: Bluetoothd,
+) -> None:
+    async def main() -> None:
+        bluetoothd.start()
+        await bluetoothd.add_adapter()
+        async with asyncio.timeout(40):
+            with pytest.raises(DriverError, match="systemctl start bluetooth"):
+                async with open_scanner(Settings(), SystemClock()) as scanner:
+                    bluetoothd.kill()
+                    async for _ in scanner.adverts():
+                        pass
+            bluetoothd.start()
+            await bluetoothd.add_adapter()
+            async with open_scanner(Settings(), SystemClock()) as scanner:
+                await send(bluetoothd, await add_device(bluetoothd), -50)
+                assert await first(scanner)
+
+    asyncio.run(main())
+
+
+def test_a_device_that_vanishes_and_comes_back_is_heard_again(bluetoothd: Bluetoothd) -> None:
+    async def main() -> None:
+        bluetoothd.start()
+        await bluetoothd.add_adapter()
+        async with asyncio.timeout(30), open_scanner(Settings(), SystemClock()) as scanner:
+            adverts = aiter(scanner.adverts())
+            for rssi in (-50, -70):
+                await send(bluetoothd, await add_device(bluetoothd), rssi)
+                while (await anext(adverts)).rssi != rssi:
+                    pass
+                await bluetoothd.call(
+                    "/org/bluez/hci0",
+                    "org.bluez.Adapter1",
+                    "RemoveDevice",
+                    "o",
+                    "/org/bluez/hci0/dev_C0_00_00_00_00_01",
+                )
+
+    asyncio.run(main())
