@@ -10,11 +10,10 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from agent import __version__
 from agent import config as configuration
@@ -50,7 +49,8 @@ from agent.core.supervisor import Service, Supervisor
 from agent.fleet import desired
 from agent.fleet.commands import CommandService, CommandTable
 from agent.orders.service import OrderDesk
-from agent.page.server import PageService
+from agent.page.door import Door
+from agent.page.server import Lan, PageService
 from agent.positioning.duty_service import DutyService, Rules
 from agent.positioning.privacy import IDLE_EVERY_S, LIGHTS, WHEREABOUTS, Blur, Grid
 from agent.positioning.reporting import profile
@@ -61,6 +61,7 @@ from agent.positioning.tracker import Estimate
 from agent.printing.desk import PrintingDesk
 from agent.printing.devices import open_printer
 from agent.printing.service import PrinterService
+from agent.printing.templates import Templates, stored
 from agent.roles import ROOMS, Room
 from agent.store import lost
 from agent.store.database import Database, StoreError
@@ -90,9 +91,15 @@ class App:
         *,
         wished: Desired | None = None,
         problems: Callable[[dict[str, Any]], list[str]] = lambda _: [],
+        origin: Mapping[str, str] | None = None,
     ) -> None:
-        """`wished` is in force already; `problems` checks what is wished next."""
+        """`wished` is in force already; `problems` checks what is wished next.
+
+        `origin`: where each setting is from, by its dotted key; those at their default are not
+        there.
+        """
         self.config = config
+        self.origin = origin or {}
         self.clock = clock
         self.stop = asyncio.Event()
         self.restart = False
@@ -111,6 +118,7 @@ class App:
             keep_s=_keep_s(self.config.store),
         )
         self.table = CommandTable(self.outbox)
+        self.door = Door(self.database, clock, self.outbox)
         self.commands = CommandService(
             self.table, self.database, clock, self.outbox, lambda *a: self.uplink.reply(*a)
         )
@@ -135,6 +143,9 @@ class App:
         await self.database.open()
         try:
             await self.outbox.open()
+            sent = await self.database.read(stored)
+            self.templates = Templates(Path(self.config.tickets.folder), sent)
+            self._check_templates()
             self._wire()
             if self.duty is not None:
                 await self.duty.open()
@@ -171,6 +182,18 @@ class App:
         finally:
             for task in (stopping, above, beneath):
                 await _end(task)
+
+    def _check_templates(self) -> None:
+        """A template that is none is told; its tickets are printed by the next best."""
+        for printer in self.config.printer:
+            self.templates.get(printer.template)
+        wrong = "; ".join(
+            f"{where}: {', '.join(all_)}" for where, all_ in self.templates.problems.items()
+        )
+        if wrong:
+            self.health.set(
+                "tickets.template", f"a ticket template is not used. See `config check`. {wrong}"
+            )
 
     # --- wiring -----------------------------------------------------------------------------------
 
@@ -227,8 +250,7 @@ class App:
             troubles.tell(printer, fault)
             self.changes.notify()
 
-        name = self.config.device.timezone
-        zone = None if name is None else ZoneInfo(name)
+        zone = self.config.device.zone
         self.printers = [
             PrinterService(
                 printer,
@@ -239,6 +261,7 @@ class App:
                 health=self.health,
                 on_trouble=tell,
                 zone=zone,
+                templates=self.templates,
             )
             for printer in self.config.printer
         ]
@@ -248,6 +271,7 @@ class App:
             database=self.database,
             recorder=self.outbox,
             zone=zone,
+            templates=self.templates,
         )
         self.rooms += [*self.printers, self.desk, troubles]
 
@@ -301,16 +325,24 @@ class App:
         )
 
     def _wire_page(self) -> None:
-        if self.config.page is not None:
-            self.rooms.append(
-                PageService(
-                    listen=self.config.page.listen,
-                    clock=self.clock,
-                    health=self.health,
-                    ask=self.table.ask,
-                    changes=self.changes,
-                )
+        page = self.config.page
+        if page is None:
+            return
+        lan = None
+        if page.lan != "off":
+            files = (_path(page.cert), _path(page.key)) if page.lan == "tls" else (None, None)
+            lan = Lan(page.lan_listen, tuple(page.names), *files)
+        self.rooms.append(
+            PageService(
+                listen=page.listen,
+                clock=self.clock,
+                health=self.health,
+                ask=self.table.ask,
+                changes=self.changes,
+                door=self.door,
+                lan=lan,
             )
+        )
 
     def _wire_positioning(self) -> None:
         position = self.config.position
@@ -470,6 +502,8 @@ class App:
             self.duty,
             self.panel,
             self.beacon,
+            self.door,
+            self.origin,
         ).add_to(self.table)
         path = socket_path(Path(self.config.store.path))
         self.rooms += [self.commands, ControlService(path, self.table.ask)]

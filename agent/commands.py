@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
-from agent import __version__
+from agent import __version__, checks, shown
 from agent.alerting.service import AlertingService
 from agent.alerting.sos_service import SosService
 from agent.alerting.speaker import Speaker
 from agent.arrival.own_beacon import OwnBeacon
 from agent.arrival.rotating import EPOCH_S
-from agent.config import Config
+from agent.config import Config, Name
 from agent.contract.errors import Rejected
 from agent.contract.events import Shop
 from agent.core.changes import Changes
@@ -22,6 +24,8 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.fleet.commands import CommandTable
 from agent.orders.service import OrderDesk
+from agent.page.door import Door
+from agent.page.pins import Role
 from agent.positioning.duty_service import DutyService
 from agent.positioning.privacy import Duty
 from agent.positioning.reporting import PROFILES
@@ -32,7 +36,7 @@ from agent.store.database import Database
 from agent.store.inbox import Inbox
 from agent.store.outbox import Outbox
 from agent.uplink.service import Uplink
-from drivers.base import Panel
+from drivers.base import Examination, Panel
 
 PAGE = 15
 PAGE_MAX = 150
@@ -81,6 +85,15 @@ class OnJob(Params, frozen=True):
     job_id: str
 
 
+class SetTemplate(Params, frozen=True):
+    name: Name
+    text: Annotated[str, Meta(max_length=8192)]
+
+
+class OnTemplate(Params, frozen=True):
+    name: Name
+
+
 class RetryMessages(Params, frozen=True):
     id: int | None = None  # none: all of them
 
@@ -105,6 +118,16 @@ class GiveConsent(Params, frozen=True):
 class PressButton(Params, frozen=True):
     button: str
     held_s: Annotated[float, Meta(ge=0, le=60)] = 0.1
+
+
+class SetPin(Params, frozen=True):
+    role: Role
+    pin: str
+
+
+class ListQueue(Params, frozen=True):
+    table: shown.Table
+    after: int = 0  # the key of the last row that is known
 
 
 class SetProfile(Params, frozen=True):
@@ -133,6 +156,8 @@ class Rooms:
     duty: DutyService | None  # a rider's
     panel: list[Panel]  # the open one, if any
     beacon: OwnBeacon | None
+    door: Door
+    origin: Mapping[str, str]  # of the settings
 
     def add_to(self, table: CommandTable) -> None:
         add = table.add
@@ -145,13 +170,24 @@ class Rooms:
         add("printer.reprint", "Print tickets again, marked.", self.reprint, Reprint)
         add("printer.resume", "Decide about tickets that waited.", self.resume, Resume)
         add("printer.test", "Print a test page.", self.test_page, OnPrinter)
+        add("printer.examine", "Find out what a printer can prove.", self.examine, OnPrinter)
         add("ticket.preview", "What a ticket looks like.", self.preview, OnJob, changes=False)
+        add("ticket.templates", "The templates.", self.list_templates, changes=False)
+        add(
+            "ticket.set", "Tickets look by this template from now on.", self.set_ticket, SetTemplate
+        )
+        add("ticket.reset", "Forget a template that was sent.", self.reset_ticket, OnTemplate)
         add("shop.set", "Open, busy or closed.", self.set_shop, SetShop)
         add("queue.retry", "Handle set-aside messages again.", self.retry, RetryMessages)
         add("uplink.spread", "Spread reconnecting over so many seconds.", self.spread, Spread)
         add("sound.test", "Play the chime and a phrase.", self.test_sound)
         # An exact place is for who stands at the device, whatever the back end may know.
         add("gps.view", "What the receiver says.", self.view, changes=False, remote=False)
+        add("config.show", "The settings in force.", self.show_config, changes=False, remote=False)
+        add("doctor", "The checks of the doctor.", self.check, changes=False, remote=False)
+        add("queue.list", "What waits.", self.queue, ListQueue, changes=False, remote=False)
+        hidden = frozenset({"pin"})
+        add("page.pin", "Set a PIN.", self.set_pin, SetPin, remote=False, withheld=hidden)
         add("sos.test", "Say what an SOS would do now.", self.test_sos, changes=False)
         add("sos.raise", "Raise an SOS.", self.raise_sos, remote=False)
         add("sos.cancel", "End an SOS.", self.cancel_sos)
@@ -207,6 +243,7 @@ class Rooms:
                 for alert in await self.alerting.open_alerts()
             ],
             "waiting": await self.orders.waiting(),
+            "late_s": config.alert.escalate_s,
             "shop_status": await self.database.read(_shop_status),
             "sos": await self.sos.raised(),
             "rider": self.duty.view() if self.duty else None,
@@ -283,8 +320,20 @@ class Rooms:
     async def test_page(self, params: OnPrinter, _by: str) -> str:
         return await self.desk.test_page(params.printer)
 
+    async def examine(self, params: OnPrinter, _by: str) -> Examination:
+        return await self.desk.examine(params.printer)
+
     async def preview(self, params: OnJob, _by: str) -> dict[str, Any]:
-        return {"elements": await self.desk.preview(params.job_id)}
+        return msgspec.structs.asdict(await self.desk.preview(params.job_id))
+
+    async def list_templates(self, _params: Any, _by: str) -> list[dict[str, str]]:
+        return self.desk.templates()
+
+    async def set_ticket(self, params: SetTemplate, _by: str) -> None:
+        await self.desk.set_template(params.name, params.text)
+
+    async def reset_ticket(self, params: OnTemplate, _by: str) -> None:
+        await self.desk.reset_template(params.name)
 
     # --- messages that were set aside -------------------------------------------------------------
 
@@ -377,6 +426,21 @@ class Rooms:
         if self.duty is None:
             raise Rejected("no_rider", "this device locates nobody: it has no [position]")
         return self.duty
+
+    # --- for technicians --------------------------------------------------------------------------
+
+    async def show_config(self, _params: Any, _by: str) -> dict[str, Any]:
+        return shown.settings(self.config, self.origin)
+
+    async def check(self, _params: Any, _by: str) -> list[checks.Finding]:
+        return await asyncio.to_thread(checks.all_of, self.config)
+
+    async def queue(self, params: ListQueue, _by: str) -> dict[str, Any]:
+        return await self.database.read(lambda tx: shown.rows(tx, params.table, params.after))
+
+    async def set_pin(self, params: SetPin, _by: str) -> str:
+        await self.door.set_pin(params.role, params.pin)
+        return f"the PIN of {params.role} is set; who was in by the old one is out"
 
     async def press(self, params: PressButton, _by: str) -> None:
         for panel in self.panel:

@@ -67,6 +67,10 @@ class Device(Section, frozen=True, kw_only=True):
         says("of the times on tickets, e.g. `Asia/Shanghai`; none: as the system has it"),
     ] = None
 
+    @property
+    def zone(self) -> ZoneInfo | None:
+        return None if self.timezone is None else ZoneInfo(self.timezone)
+
 
 class Store(Section, frozen=True, kw_only=True):
     """Where everything waits until the back end has it."""
@@ -325,8 +329,22 @@ class Page(Section, frozen=True, kw_only=True):
     listen: Annotated[
         str,
         Meta(pattern=r"^(\[[0-9a-f:]+\]|[^:\s]+):[0-9]+$"),
-        says("address and port, on loopback"),
+        says("address and port, on loopback: the device's own screen"),
     ] = "127.0.0.1:8080"
+    lan: Annotated[
+        Literal["off", "tls", "insecure"],
+        says("also for the network, with a PIN; `insecure`: without TLS, so others can read along"),
+    ] = "off"
+    lan_listen: Annotated[
+        str,
+        Meta(pattern=r"^(\[[0-9a-f:]+\]|[^:\s]+):[0-9]+$"),
+        says("address and port for the network"),
+    ] = "0.0.0.0:8443"
+    names: Annotated[
+        list[str], says("by which browsers of the network call it, besides its addresses")
+    ] = []
+    cert: Annotated[str | None, says("lan = tls: PEM file of its certificate and chain")] = None
+    key: Annotated[str | None, says("lan = tls: PEM file of the certificate's key")] = None
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -435,6 +453,10 @@ def _across(config: Config) -> list[str]:
         problems.append("position: a rider needs a [position] section")
     if config.page is not None:
         problems += _listen(config.page.listen)
+        if config.page.lan == "tls" and not (config.page.cert and config.page.key):
+            problems.append(
+                "page.lan: tls needs page.cert and page.key; docs/page.md says how to make them"
+            )
     if config.position is not None and config.position.profile not in PROFILES:
         name, known = config.position.profile, sorted(PROFILES)
         problems.append(
@@ -480,7 +502,7 @@ def _timezone(name: str | None) -> list[str]:
 
 
 def _listen(listen: str) -> list[str]:
-    """The page has no login and no TLS yet, so nobody but this device may reach it."""
+    """Staff need no PIN there, so nobody but this device may reach it."""
     host, _, port = listen.rpartition(":")
     problems = []
     if not 0 <= int(port) <= 65535:
@@ -491,8 +513,8 @@ def _listen(listen: str) -> list[str]:
         loopback = False
     if not loopback:
         problems.append(
-            f"page.listen: {host} could be reached from the network; the page listens on "
-            "127.0.0.1, [::1] or localhost until access from other devices comes with TLS"
+            f"page.listen: {host} could be reached from the network without a PIN; leave it on "
+            "127.0.0.1, [::1] or localhost and set page.lan for other devices"
         )
     return problems
 

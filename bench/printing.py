@@ -26,8 +26,9 @@ from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.printing.desk import PrintingDesk
 from agent.printing.devices import open_printer
-from agent.printing.layout import Stamp
 from agent.printing.render import Renderer
+from agent.printing.templates import Templates
+from agent.printing.values import Stamp
 from agent.printing.routing import tickets
 from agent.printing.service import PrinterService
 from agent.store.database import Database
@@ -60,7 +61,7 @@ def rendering() -> None:
     stamp = Stamp(now_ms=1_795_000_060_000)
     for charset in ("gb18030", "raster"):
         config = PrinterConfig(name="bench", uri="simulated://", charset=charset)
-        renderer = Renderer(config)
+        renderer = Renderer(config, Templates())
         (ticket,) = tickets(an_order(1), [config]).values()
         render = partial(renderer.render, ticket, stamp)
         first = _timed(render)

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli import common
+from agent.cli import common, ticket
 from agent.layers import ConfigError
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def add(groups: common.Groups) -> None:
 
 def _check(arguments: argparse.Namespace) -> int:
     loaded = common.load(arguments)
+    if wrong := ticket.problems(loaded.config):
+        raise ConfigError(wrong)
     print(f"{arguments.config}: good, for a {loaded.config.role} {loaded.config.device.id}")
     return 0
 

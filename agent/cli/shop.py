@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from agent.cli import common
+from agent.cli import common, ticket
 
 
 def add(groups: common.Groups) -> None:
@@ -32,6 +32,7 @@ def _orders(sub: common.Groups) -> None:
     )
     added.add_argument("order_id", metavar="ORDER")
     added.add_argument("--reason", required=True)
+    ticket.add_convert(sub)
 
 
 def _printers(sub: common.Groups) -> None:
@@ -53,6 +54,7 @@ def _printers(sub: common.Groups) -> None:
     )
     added.add_argument("printer", metavar="NAME")
     added.add_argument("--choice", choices=["all", "latest", "none"], default="all")
+    ticket.add_preview(sub)
 
 
 def _asks(do: str, *names: str) -> Any:

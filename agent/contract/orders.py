@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 MAX_BYTES = 256 * 1024  # one order document on the wire
+OPTION_DEPTH = 5
 
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:@-]+$")]
 Line = Annotated[str, Meta(max_length=200)]
@@ -27,7 +28,15 @@ class Option(msgspec.Struct, frozen=True, omit_defaults=True):
     name: Line
     price: Money | None = None
     qty: Annotated[int, Meta(ge=1, le=999)] = 1
-    options: Annotated[list[Option], Meta(max_length=50)] = []  # of this option
+    options: Annotated[list[Option], Meta(max_length=50)] = []  # of this option; see OPTION_DEPTH
+
+    def __post_init__(self) -> None:
+        if _depth(self) > OPTION_DEPTH:
+            raise ValueError(f"options of options are nested more than {OPTION_DEPTH} deep")
+
+
+def _depth(option: Option) -> int:
+    return 1 + max(map(_depth, option.options), default=0)
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):

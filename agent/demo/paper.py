@@ -68,8 +68,8 @@ def _element(element: Element) -> dict[str, Any]:
 
 def _modules(text: str) -> list[str]:
     """The printer draws QR codes itself from their text; so the page needs their modules."""
-    from qrcode.constants import ERROR_CORRECT_M  # type: ignore[import-untyped]
-    from qrcode.main import QRCode  # type: ignore[import-untyped]
+    from qrcode.constants import ERROR_CORRECT_M
+    from qrcode.main import QRCode
 
     code: Any = QRCode(error_correction=ERROR_CORRECT_M, border=0)
     code.add_data(text)

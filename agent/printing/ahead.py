@@ -7,8 +7,8 @@ import asyncio
 import msgspec
 
 from agent.printing.jobs import Job
-from agent.printing.layout import Stamp
 from agent.printing.render import Rendered, Renderer
+from agent.printing.values import Stamp
 
 FRESH_MS = 10_000  # the printing time on the ticket may be older by no more than this
 

@@ -19,13 +19,16 @@ from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
 from agent.printing import jobs, spool
 from agent.printing.jobs import ASKED, WAITING, Job, doubt
-from agent.printing.layout import Stamp
-from agent.printing.render import Renderer
+from agent.printing.render import Renderer, columns_of, dots_of
 from agent.printing.routing import new_job, react
 from agent.printing.service import REROUTE_AFTER_S, PrinterService
+from agent.printing.template import TemplateError, parse
+from agent.printing.templates import MAX_SENT, Templates, delete, put
 from agent.printing.ticket import Ticket
+from agent.printing.values import Stamp
 from agent.store import lost
 from agent.store.database import Database
+from drivers.base import DriverError, Examination
 from drivers.printer.elements import Element
 
 TICK_S = 1.0
@@ -67,6 +70,15 @@ class PrinterView(msgspec.Struct, frozen=True):
     scheduled: int
 
 
+class Preview(msgspec.Struct, frozen=True):
+    """A ticket as it will come out, and the paper it comes out on."""
+
+    elements: list[Element]
+    width_mm: int
+    columns: int
+    dots: int
+
+
 class PrintingDesk:
     """The first printer is where jobs go whose printer is not configured any more."""
 
@@ -80,6 +92,7 @@ class PrintingDesk:
         database: Database,
         recorder: Recorder,
         zone: tzinfo | None = None,
+        templates: Templates | None = None,
     ) -> None:
         self._services = {service.config.name: service for service in services}
         self._printers = [service.config for service in services]
@@ -87,6 +100,7 @@ class PrintingDesk:
         self._database = database
         self._recorder = recorder
         self._zone = zone
+        self._templates = templates or Templates()
 
     # --- for orders -------------------------------------------------------------------------------
 
@@ -168,6 +182,13 @@ class PrintingDesk:
         service.wake()
         return job.job_id
 
+    async def examine(self, printer: str) -> Examination:
+        """Two test pages and what they showed. Rejected: unknown_printer, busy, cannot_print."""
+        try:
+            return await self._service(printer).examine()
+        except DriverError as error:
+            raise Rejected("cannot_print", str(error)) from error
+
     async def jobs(self, order_id: str | None = None, limit: int = 100) -> list[JobView]:
         """Of one order, oldest first; or the newest of all."""
 
@@ -176,7 +197,7 @@ class PrintingDesk:
 
         return [_view(job) for job in await self._database.read(read)]
 
-    async def preview(self, job_id: str) -> list[Element]:
+    async def preview(self, job_id: str) -> Preview:
         """What the printer will put on paper, read back from the bytes that it will get.
 
         Rejected: unknown_job.
@@ -192,7 +213,31 @@ class PrintingDesk:
             now_ms=self._now() if self._clock.quality() != "none" else None,
             zone=self._zone,
         )
-        return await asyncio.to_thread(Renderer(service.config).preview, job.ticket, stamp)
+        config = service.config
+        renderer = Renderer(config, self._templates)
+        elements = await asyncio.to_thread(renderer.preview, job.ticket, stamp)
+        return Preview(elements, config.width_mm, columns_of(config), dots_of(config))
+
+    async def set_template(self, name: str, text: str) -> None:
+        """From now on tickets look so; Rejected `invalid` with everything that is wrong with it."""
+        try:
+            parse(text)
+        except TemplateError as error:
+            raise Rejected("invalid", str(error)) from None
+        if name not in self._templates.names() and len(self._templates.names()) >= MAX_SENT:
+            raise Rejected("too_many", f"there are {MAX_SENT} templates; reset one first")
+        await self._database.write(lambda tx: put(tx, name, text))
+        self._templates.replace(name, text)
+
+    async def reset_template(self, name: str) -> None:
+        """Forget what was sent under this name: the shop's file or ours is used again."""
+        await self._database.write(lambda tx: delete(tx, name))
+        self._templates.replace(name, None)
+
+    def templates(self) -> list[dict[str, str]]:
+        """Each template with its text and where it is from."""
+        found = [(name, self._templates.text(name)) for name in self._templates.names()]
+        return [{"name": n, "from": t[1], "text": t[0]} for n, t in found if t is not None]
 
     async def printers(self) -> list[PrinterView]:
         now = self._now()

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from agent.config import PrinterConfig
 from agent.core.clock import Clock
-from agent.printing.render import DOTS
+from agent.printing.render import dots_of
 from drivers.base import Driver, Printer
 from drivers.catalog import load
 from drivers.printer.transport import Settings
@@ -18,7 +18,7 @@ def open_printer(config: PrinterConfig, clock: Clock) -> AbstractAsyncContextMan
     settings = Settings(
         uri=config.uri,
         name=config.name,
-        width_dots=DOTS[config.width_mm],
+        width_dots=dots_of(config),
         watch=stays_open(config),
         evidence=config.evidence,
     )

@@ -16,6 +16,7 @@ from datetime import tzinfo
 from typing import Any, Literal
 
 from agent.config import PrinterConfig, seconds
+from agent.contract.errors import Rejected
 from agent.core.clock import BUILD_TIME, Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
@@ -24,10 +25,12 @@ from agent.printing import jobs, spool
 from agent.printing.ahead import Ahead
 from agent.printing.devices import stays_open
 from agent.printing.jobs import ASKED, MAX_DOUBTS, Job, State, Told
-from agent.printing.layout import Stamp, local
 from agent.printing.render import Renderer
+from agent.printing.templates import Templates
+from agent.printing.values import Stamp, local
+from agent.printing.trial import try_out
 from agent.store.database import Database, StoreError
-from drivers.base import DriverError, Evidence, Printer, WriteError
+from drivers.base import DriverError, Evidence, Examination, Printer, WriteError
 
 POLL_S = 2.0  # how often an idle printer is looked at
 MUTE_POLL_S = 30.0  # one that says nothing: only whether it is there
@@ -79,6 +82,7 @@ class PrinterService:
         health: Health,
         on_trouble: OnTrouble | None = None,
         zone: tzinfo | None = None,
+        templates: Templates | None = None,
     ) -> None:
         self.name = f"printer.{config.name}"
         self.config = config
@@ -89,7 +93,8 @@ class PrinterService:
         self._health = health
         self._on_trouble = on_trouble
         self._zone = zone
-        self._ahead = Ahead(Renderer(config))
+        self.templates = templates or Templates()
+        self._ahead = Ahead(Renderer(config, self.templates))
         self._wake = asyncio.Event()
         self._stack = AsyncExitStack()
         self._printer: Printer | None = None
@@ -97,6 +102,7 @@ class PrinterService:
         self._backoff = FAULT_POLL_S
         self._dirty = False  # a job broke off: resync before the next
         self._ending = False  # the ticket under way is the last one
+        self._trial: asyncio.Future[Examination] | None = None  # asked for by a person
         self._answers = False  # it has answered before: silence is a fault then
         self._begun = clock.monotonic()
         self._dated = False  # the time was known once: it goes on from there
@@ -117,6 +123,20 @@ class PrinterService:
     def wake(self) -> None:
         """There may be something to print."""
         self._wake.set()
+
+    async def examine(self) -> Examination:
+        """Try the printer out on two test pages, between its tickets.
+
+        Rejected: busy, while somebody else does. DriverError: it cannot print.
+        """
+        if self._trial is not None:
+            raise Rejected("busy", f"printer {self.config.name} is being tried out already")
+        self._trial = trial = asyncio.get_running_loop().create_future()
+        self.wake()
+        try:
+            return await trial
+        finally:
+            self._trial = None
 
     async def run(self, heartbeat: Heartbeat) -> None:
         self._ending = False
@@ -140,6 +160,8 @@ class PrinterService:
     async def _round(self, heartbeat: Heartbeat) -> None:
         """Print what waits, or wait for something."""
         self._wake.clear()
+        if self._trial is not None and not self._trial.done():
+            await self._try_out(self._trial, heartbeat)
         first, marked = await self._read(self._look)
         if first is None:
             self._outage_ms = 0  # whoever waits from now on does not wait for lost time
@@ -158,6 +180,22 @@ class PrinterService:
         taken = await self._to_its_end(self._begin(printer, heartbeat))
         while taken is not None:
             taken = await self._to_its_end(self._print(printer, taken, heartbeat))
+
+    async def _try_out(self, trial: asyncio.Future[Examination], heartbeat: Heartbeat) -> None:
+        try:
+            printer = await heartbeat.idle(self._open())
+            if self._dirty:
+                await heartbeat.idle(printer.resync())
+                self._dirty = False
+            seen = await heartbeat.idle(try_out(self.config, printer))
+        except DriverError as error:
+            if not trial.done():
+                trial.set_exception(error)
+            self._dirty = True
+            await self._close()  # what is wrong with it, the next look finds out
+        else:
+            if not trial.done():
+                trial.set_result(seen)
 
     def _look(self, tx: sqlite3.Connection) -> tuple[Job | None, list[Job]]:
         """The next job, and those that the printer's counter can tell of."""

@@ -64,7 +64,7 @@ def any_unheld(tx: sqlite3.Connection, printer: str, now_ms: int = ANY_TIME) -> 
 
 
 def scheduled(tx: sqlite3.Connection, now_ms: int) -> dict[str, int]:
-    """printer -> jobs whose time has not come"""
+    """Jobs whose time has not come, by printer."""
     return dict(tx.execute(sql.SCHEDULED, (now_ms,)).fetchall())
 
 

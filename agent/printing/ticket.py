@@ -7,17 +7,30 @@ copied, never computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
-from agent.contract.orders import Amount, Courier, Customer, Footer, Invoice, Item, Millis, Order
+from agent.contract.orders import (
+    Amount,
+    Courier,
+    Customer,
+    Extra,
+    Footer,
+    Invoice,
+    Item,
+    Millis,
+    Option,
+    Order,
+)
 
 Kind = Literal["order", "changed", "void", "test"]
-Field = Literal["note", "allergens", "cutlery", "due_at", "kind", "pickup_code"]
+Field = Literal["note", "allergens", "cutlery", "due_at", "kind", "table", "pickup_code"]
 # What a cook must hear of; platform, money, courier and status change without a new ticket.
-FIELDS: tuple[Field, ...] = ("note", "allergens", "cutlery", "due_at", "kind", "pickup_code")
+FIELDS: tuple[Field, ...] = (
+    *("note", "allergens", "cutlery", "due_at", "kind", "table", "pickup_code"),
+)
 
 
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,15 +38,18 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     qty: int
-    options: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()  # each with its own options behind it, marked by >
     note: str | None = None
     unit_price: int | None = None  # minor units
     before: int | None = None
+    prices: tuple[int | None, ...] = ()  # of the options, where any has one
+    allergens: tuple[str, ...] = ()
+    station: str = ""
 
     @property
     def dish(self) -> tuple[object, ...]:
         """What makes two lines the same dish."""
-        return (self.name, self.options, self.note)
+        return (self.name, self.options, self.note, self.allergens)
 
 
 class Bill(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,11 +61,13 @@ class Bill(msgspec.Struct, frozen=True, omit_defaults=True):
     currency: str | None = None
     paid: bool | None = None
     cash_due: int | None = None
+    change_for: int | None = None
     customer: Customer | None = None
     courier: Courier | None = None
     invoice: Invoice | None = None
     qr: str | None = None
     footer: list[Footer] = []
+    extras: list[Extra] = []
 
 
 class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -66,6 +84,9 @@ class Ticket(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     changed: tuple[Field, ...] = ()
     platform: str | None = None
     day_seq: str | None = None
+    display_id: str | None = None
+    table: str | None = None
+    guests: int | None = None
     kind: Literal["delivery", "pickup", "dine_in"] | None = None
     placed_at: Millis | None = None
     due_at: Millis | None = None
@@ -91,6 +112,9 @@ def cut(
         lines=merge(items),
         platform=order.platform,
         day_seq=None if order.day_seq is None else str(order.day_seq),
+        display_id=order.display_id,
+        table=order.table,
+        guests=order.guests,
         kind=order.kind,
         placed_at=order.placed_at,
         due_at=order.due_at,
@@ -104,20 +128,34 @@ def cut(
 
 
 def merge(items: Iterable[Item]) -> tuple[Line, ...]:
-    """Lines of the same dish, options, note and price become one; the order stays."""
+    """Lines that differ in nothing but their quantity become one; the order stays."""
     found: dict[tuple[object, ...], Line] = {}
     for item in items:
+        options = list(_flat(item.options, 0))
+        priced = any(price is not None for _, price in options)
         line = Line(
             name=item.name,
             qty=item.qty,
-            options=tuple(option.name for option in item.options),
+            options=tuple(text for text, _ in options),
             note=item.note,
             unit_price=item.unit_price,
+            prices=tuple(price for _, price in options) if priced else (),
+            allergens=tuple(item.allergens),
+            station=item.station or item.category or "",
         )
-        key = (*line.dish, line.unit_price, item.sku)
+        key = (*line.dish, line.unit_price, line.prices, line.station, item.sku)
         old = found.get(key)
         found[key] = line if old is None else msgspec.structs.replace(old, qty=old.qty + line.qty)
     return tuple(found.values())
+
+
+def _flat(options: Iterable[Option], depth: int) -> Iterator[tuple[str, int | None]]:
+    """Options in their order, each followed by its own."""
+    for option in options:
+        many = f" x{option.qty}" if option.qty > 1 else ""
+        lead = ">" * depth + " " if depth else ""
+        yield f"{lead}{option.name}{many}", option.price
+        yield from _flat(option.options, depth + 1)
 
 
 def changed(told: Ticket, now: Ticket) -> Ticket | None:
@@ -168,9 +206,11 @@ def _bill(order: Order) -> Bill:
         currency=order.currency,
         paid=order.paid,
         cash_due=order.cash_due,
+        change_for=order.change_for,
         customer=order.customer,
         courier=order.courier,
         invoice=order.invoice,
         qr=order.qr,
         footer=order.footer,
+        extras=order.extras,
     )

@@ -52,6 +52,10 @@ class Beep(msgspec.Struct, frozen=True, tag="beep"):
     times: int = 2
 
 
+class Drawer(msgspec.Struct, frozen=True, tag="drawer"):
+    """The cash drawer behind the printer is opened."""
+
+
 class Image(msgspec.Struct, frozen=True, tag="image"):
     """A printed picture, as the virtual printer saw it."""
 
@@ -61,7 +65,7 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     align: Align = "left"
 
 
-Element = Text | Qr | Feed | Cut | Beep | Image
+Element = Text | Qr | Feed | Cut | Beep | Drawer | Image
 
 
 class Paper(msgspec.Struct, frozen=True):

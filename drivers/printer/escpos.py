@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from drivers.printer import charset as charsets
-from drivers.printer.elements import Beep, Bitmap, Cut, Element, Feed, Qr, Text
+from drivers.printer.elements import Beep, Bitmap, Cut, Drawer, Element, Feed, Qr, Text
 
 INIT = b"\x1b@"  # ESC @: reset
 MULTIBYTE_ON = b"\x1c&"  # FS &
@@ -20,7 +20,9 @@ MULTIBYTE_OFF = b"\x1c."  # FS .
 CUT = b"\x1dVB\x00"  # GS V 66 0: feed to the knife, partial cut
 LINE_PITCH = b"\x1b3\x1e"  # ESC 3 30: 30 dots a line, 24 of them for the character
 BARRIER = b"\x1dr\x01"  # GS r 1: answered in order
+DRAWER = b"\x1bp\x00\x32\x32"  # ESC p 0: 100 ms to the drawer's pin 2
 CUTS = b"\x1dg2\x00" + (178).to_bytes(2, "little")  # GS g 2: cuts since it was made
+INFORMATION = b"\x1dI"  # GS I n: 65 firmware, 66 maker, 67 model, 69 language
 REAL_TIME = b"\x10\x04"  # DLE EOT n: answered at once
 ASB_ON = b"\x1da\xff"
 ASB_OFF = b"\x1da\x00"
@@ -34,15 +36,18 @@ _REAL_TIME_IN_DATA = re.compile(rb"\x10(?=[\x04\x05\x14])")
 JOB_ID_BYTES = 4
 
 Draw = Callable[[Text], Bitmap]
+DrawQr = Callable[[Qr], Bitmap | None]
 
 
-def encode(elements: Iterable[Element], *, charset: str, draw: Draw) -> bytes:
+def encode(
+    elements: Iterable[Element], *, charset: str, draw: Draw, draw_qr: DrawQr | None = None
+) -> bytes:
     """A whole job, from reset to the last element.
 
     `draw` is asked for a picture of each line that `charset` (a key of `charset.CODECS`, or
-    "raster") cannot write.
+    "raster") cannot write, `draw_qr` for one of each QR code; without it the printer draws those.
     """
-    job = _Job(charset, draw)
+    job = _Job(charset, draw, draw_qr)
     for element in elements:
         job.add(element)
     return job.finish()
@@ -66,10 +71,15 @@ def raster(bitmap: Bitmap) -> bytes:
     return bytes(out)
 
 
+def qr_data(text: str) -> bytes:
+    """What a QR code holds of a stranger's text."""
+    data = charsets.clean(text).encode()[:QR_MAX_BYTES]
+    return data.decode("utf-8", "ignore").encode()
+
+
 def qr(text: str, size: int) -> bytes:
     """GS ( k, cn 49: model 2, module size, level M, store, print; the printer draws it."""
-    data = charsets.clean(text).encode()[:QR_MAX_BYTES]
-    data = data.decode("utf-8", "ignore").encode()
+    data = qr_data(text)
     if not data:
         return b""
     return (
@@ -87,9 +97,10 @@ def qr(text: str, size: int) -> bytes:
 class _Job:
     """Remembers what the printer is set to, so that only changes are sent."""
 
-    def __init__(self, charset: str, draw: Draw) -> None:
+    def __init__(self, charset: str, draw: Draw, draw_qr: DrawQr | None) -> None:
         self._charset = charset
         self._draw = draw
+        self._draw_qr = draw_qr
         self._out = bytearray(INIT + LINE_PITCH)
         self._multibyte = False
         self._align = 0
@@ -106,16 +117,26 @@ class _Job:
             case Text():
                 self._text(element)
             case Qr():
-                self._set_align(element.align)
-                self._out += qr(element.text, element.size)
+                self._qr(element)
             case Feed():
                 self._out += b"\x1bd" + bytes([max(0, min(element.lines, 255))])  # ESC d n
             case Cut():
                 self._out += CUT
             case Beep():
                 self._out += b"\x1bB" + bytes([max(1, min(element.times, 9)), 2])  # ESC B n t
+            case Drawer():
+                self._out += DRAWER
             case _:
                 raise TypeError(f"{element} is something printed, not something to print")
+
+    def _qr(self, code: Qr) -> None:
+        drawn = None if self._draw_qr is None else self._draw_qr(code)
+        if drawn is None:
+            self._set_align(code.align)
+            self._out += qr(code.text, code.size)
+        else:
+            self._set_align("left")  # the picture spans the paper
+            self._out += raster(drawn)
 
     def _text(self, line: Text) -> None:
         pieces = [charsets.encode(run.text, self._charset) for run in line.runs]

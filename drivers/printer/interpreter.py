@@ -10,7 +10,7 @@ import struct
 import zlib
 
 from drivers.printer.charset import CODECS
-from drivers.printer.elements import Align, Beep, Element, Feed, Image, Qr, Run, Text
+from drivers.printer.elements import Align, Beep, Drawer, Element, Feed, Image, Qr, Run, Text
 
 _ALIGNS: dict[int, Align] = {
     0: "left",
@@ -32,7 +32,6 @@ _SKIP = {
     b"\x1b ": 1,
     b"\x1bG": 1,
     b"\x1b{": 1,
-    b"\x1bp": 3,
     b"\x1b=": 1,
     b"\x1b\\": 2,
     b"\x1b$": 2,
@@ -42,7 +41,6 @@ _SKIP = {
     b"\x1dw": 1,
     b"\x1dH": 1,
     b"\x1df": 1,
-    b"\x1dI": 1,
     b"\x1c!": 1,
     b"\x1cC": 1,
     b"\x1cS": 2,
@@ -115,8 +113,15 @@ class Interpreter:
             return self._bit_image(data)
         if head == b"\x1dV":
             return self._cut(data)
+        if head == b"\x1bp":  # ESC p m t1 t2
+            if len(data) < 5:
+                return None
+            self.elements.append(Drawer())
+            return 5, ""
         if head == b"\x1dg":  # GS g 0 or 2: clear or tell a counter
             return (6, "counter" if data[2] == 0x32 else "ignored") if len(data) >= 6 else None
+        if head == b"\x1dI":
+            return (3, "information") if len(data) >= 3 else None
         if head in _SKIP:
             size = 2 + _SKIP[head]
             return (size, "") if len(data) >= size else None

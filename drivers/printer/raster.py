@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from drivers.printer import charset
-from drivers.printer.elements import Bitmap, Run, Text
+from drivers.printer.elements import Bitmap, Qr, Run, Text
+from drivers.printer.escpos import qr_data
 
 CELL_WIDTH = 12  # dots of font A, and half of a Chinese character
 CELL_HEIGHT = 24
@@ -42,8 +43,12 @@ def find_fonts(first: str | None = None) -> list[Path]:
 class Rasterizer:
     """Draws lines for one width of paper; loads Pillow and fonts when the first line comes."""
 
-    def __init__(self, width_dots: int, font: str | None = None) -> None:
+    def __init__(
+        self, width_dots: int, font: str | None = None, *, columns: int | None = None
+    ) -> None:
+        """`columns` of the printer's own characters: with 42 on 576 dots they are 13 dots wide."""
         self._width = width_dots
+        self._cell_width = width_dots // columns if columns else CELL_WIDTH
         self._font_name = font
         self._paths: list[Path] | None = None
         self._fonts: dict[tuple[Path, int], Any] = {}
@@ -56,12 +61,38 @@ class Rasterizer:
 
         height = max((CELL_HEIGHT * run.height for run in line.runs), default=CELL_HEIGHT)
         picture = Image.new("1", (self._width, height + PITCH - CELL_HEIGHT), 0)
-        used = sum(charset.columns(run.text) * run.width for run in line.runs) * CELL_WIDTH
+        used = sum(charset.columns(run.text) * run.width for run in line.runs) * self._cell_width
         room = max(0, self._width - used)
         x = {"left": 0, "center": room // 2, "right": room}[line.align]
         for run in line.runs:
             top = height - CELL_HEIGHT * run.height  # printers put all sizes on one base line
             x = self._run(picture, run, x, top)
+        return Bitmap(self._width, picture.height, picture.tobytes())
+
+    def qr(self, code: Qr) -> Bitmap | None:
+        """The code across the whole paper, with its quiet zone; None when it does not fit."""
+        from PIL import Image
+        from qrcode.constants import ERROR_CORRECT_M
+        from qrcode.exceptions import DataOverflowError
+        from qrcode.main import QRCode
+
+        made: Any = QRCode(error_correction=ERROR_CORRECT_M, border=4)
+        made.add_data(qr_data(code.text))
+        try:
+            made.make(fit=True)
+        except (DataOverflowError, ValueError):
+            return None
+        modules = made.get_matrix()
+        size = min(code.size, self._width // len(modules))
+        if size < 2:
+            return None
+        side = len(modules)
+        small = Image.new("1", (side, side), 0)
+        small.putdata([255 * bool(dot) for row in modules for dot in row])
+        large = small.resize((side * size, side * size), Image.Resampling.NEAREST)
+        picture = Image.new("1", (self._width, large.height), 0)
+        room = self._width - large.width
+        picture.paste(large, ({"left": 0, "center": room // 2, "right": room}[code.align], 0))
         return Bitmap(self._width, picture.height, picture.tobytes())
 
     def _run(self, picture: Any, run: Run, x: int, top: int) -> int:
@@ -76,7 +107,7 @@ class Rasterizer:
         from PIL import Image, ImageChops, ImageDraw
 
         size = CELL_HEIGHT * run.height
-        wide = CELL_WIDTH * charset.columns(cluster) * run.height  # before it is stretched
+        wide = self._cell_width * charset.columns(cluster) * run.height  # before it is stretched
         path = self._font_of(cluster[0])
         if path is None:
             cell = Image.new("1", (max(1, wide), size), 0)
@@ -85,7 +116,7 @@ class Rasterizer:
                 ImageDraw.Draw(cell).rectangle((1, size // 8, wide - 2, size - 3), outline=255)
         else:
             cell = self._glyph(path, cluster, wide, size, bold=run.bold)
-        stretched = max(1, CELL_WIDTH * charset.columns(cluster) * run.width)
+        stretched = max(1, self._cell_width * charset.columns(cluster) * run.width)
         if cell.width != stretched:
             cell = cell.resize((stretched, size), Image.Resampling.NEAREST)
         return ImageChops.invert(cell) if run.inverse else cell

@@ -19,15 +19,23 @@ from agent.contract.orders import (
     Option,
     Order,
 )
-from agent.printing.layout import Stamp, layout, money, wrap
+from agent.printing.layout import layout as arranged
 from agent.printing.routing import tickets
+from agent.printing.sheet import wrap
+from agent.printing.templates import Templates
 from agent.printing.ticket import Ticket, changed, void
+from agent.printing.values import Stamp, money
 from drivers.printer import escpos
 from drivers.printer.charset import columns
 from drivers.printer.elements import Bitmap, Qr, Text
 from drivers.printer.virtual import VirtualPrinter
 
+TEMPLATES = Templates()
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
+def layout(ticket, width, stamp, name="kitchen"):
+    return arranged(ticket, width, stamp, TEMPLATES.get(name))
 
 
 def text_of(elements) -> str:

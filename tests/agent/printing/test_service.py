@@ -360,7 +360,7 @@ def test_a_preview_shows_what_the_printer_gets(make_shop, given):
             await shop.order(given.order(1))
             await shop.until(lambda: shop.notes.prints() == ["printed"])
             (job,) = await shop.desk.jobs("ORD-1")
-            elements = await shop.desk.preview(job.job_id)
+            elements = (await shop.desk.preview(job.job_id)).elements
             printed = shop.virtual["kitchen"].paper[0].elements
             assert elements[:-4] == list(printed[:-4])
 
