@@ -83,28 +83,31 @@ class Grid:
 
     def cell(self, lat: float, lon: float) -> Cell:
         row = floor(lat / self._height)
-        return Cell(row, floor((lon + 180) / self._width(row)))
+        columns = self._columns(row)  # rounding may put the last degree's end into one more
+        return Cell(row, floor((lon + 180) * columns / 360) % columns)
 
     def holds(self, cell: Cell, lat: float, lon: float, *, margin: float = 0.0) -> bool:
         """Whether the place is in the cell, widened by `margin` sides on each side."""
         north = lat / self._height - cell.row
-        east = (lon + 180) / self._width(cell.row) - cell.column
+        columns = self._columns(cell.row)
+        east = (lon + 180) * columns / 360 - cell.column
+        east = (east + columns / 2) % columns - columns / 2  # the last is beside the first
         return -margin <= north < 1 + margin and -margin <= east < 1 + margin
 
     def place(self, cell: Cell, north: float, east: float) -> tuple[float, float]:
         """A place in the cell; from its south-west corner in sides, 0 to 1."""
         lat = (cell.row + north) * self._height
-        lon = (cell.column + east) * self._width(cell.row) - 180
+        lon = (cell.column + east) * 360 / self._columns(cell.row) - 180
         return min(max(lat, -90.0), 90.0), (lon + 180) % 360 - 180
 
     @property
     def _height(self) -> float:
         return degrees(self.side_m / EARTH_RADIUS_M)
 
-    def _width(self, row: int) -> float:
-        """Degrees; whole columns around the earth."""
+    def _columns(self, row: int) -> int:
+        """Around the earth."""
         across = cos(radians(min(abs(row + 0.5) * self._height, 89.9)))
-        return 360 / ceil(360 * across / self._height)
+        return ceil(360 * across / self._height)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import random
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from agent.positioning.geodesy import distance_m, moved, offset_m
@@ -80,9 +80,23 @@ def test_every_place_is_in_one_cell_of_about_the_side_asked_for(
 
 
 @given(lats, lons, st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+@example(lat=0.0, lon=179.99999999999997, north=0.5, east=0.5)
 def test_neighbours_do_not_overlap(lat: float, lon: float, north: float, east: float) -> None:
     cell = GRID.cell(lat, lon)
     assert GRID.cell(*GRID.place(cell, north, east)) == cell
+
+
+@pytest.mark.parametrize("lat", [0.0, 31.23, -89.0, 89.9])
+def test_the_last_column_is_beside_the_first(lat: float) -> None:
+    """Who stands at the date line does not draw it either."""
+    cell = GRID.cell(lat, 180.0)
+    assert cell == GRID.cell(lat, -180.0)
+    assert cell.column == 0
+    columns = GRID.cell(lat, 179.999999999).column + 1
+    west = 360 / columns * HYSTERESIS / 2
+    assert not GRID.holds(cell, lat, 180.0 - west)
+    assert GRID.holds(cell, lat, 180.0 - west, margin=HYSTERESIS)
+    assert GRID.holds(GRID.cell(lat, 180.0 - west), lat, west - 180.0, margin=HYSTERESIS)
 
 
 # --- what is told ---------------------------------------------------------------------------------
