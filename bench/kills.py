@@ -1,9 +1,15 @@
-"""kill -9 while printing: how many tickets are lost, doubled silently, or doubled with a banner.
+"""kill -9 while printing: how many tickets are lost, doubled silently, or printed again needlessly.
 
-    PYTHONPATH=. .venv/bin/python bench/kills.py [--orders 200] [--seconds 60] [--evidence counter]
+    PYTHONPATH=. nice .venv/bin/python bench/kills.py [--kills 500] [--evidence counter]
+        [--cuts 0.1]
+    PYTHONPATH=. nice .venv/bin/python bench/kills.py --kills 200 --emupos .cache/emupos/bin/emupos
 
-The printer is the virtual one in a process that lives on. Each life of the agent is a fork of a
-warm process, so that kills hit the printing and not the start of Python.
+Each life of the agent is a fork of a warm process, so that kills hit the printing and not the start
+of Python. It is told of a few orders, of which some were told before, and prints. Half of the lives
+end at a random moment, the others at a step: before or behind a commit, before, within or behind
+what is said to the printer. The printer lives on; with `--cuts` its own power fails too, in that
+share of the lives, which loses its buffer and keeps its counter. The judge is its paper: the
+virtual printer's, or that of `emupos`, other people's emulator.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from agent.config import PrinterConfig
@@ -33,29 +40,77 @@ from agent.printing.devices import open_printer
 from agent.printing.service import PrinterService
 from agent.store.database import Database
 
+NEW, OLD = 2, 2  # orders that each life is told of: for the first time, and again
+STEPS = 30  # of a life until all of its tickets are out, about
+LIFE_S = 60.0
 
-def printer(port, folder: str) -> None:
-    """Every ticket that comes out is written down at once."""
-    from drivers.printer.simulated import serve
-    from drivers.printer.virtual import VirtualPrinter
 
-    virtual = VirtualPrinter()
-    seen = 0
+class Virtual:
+    """The virtual printer in a process of its own; every ticket is written down at once."""
 
-    def note() -> None:
-        nonlocal seen
-        with (Path(folder) / "paper.jsonl").open("a", encoding="utf-8") as file:
-            for paper in virtual.paper[seen:]:
-                file.write(json.dumps(paper.plain) + "\n")
-        seen = len(virtual.paper)
+    def __init__(self, folder: Path) -> None:
+        self._notes = folder / "paper.jsonl"
+        self._notes.touch()
+        self._port = multiprocessing.Value("i", 0)
+        self._cable, far = multiprocessing.Pipe()
+        self._process = multiprocessing.Process(target=self._serve, args=(far,), daemon=True)
+        self._process.start()
+        while not self._port.value:
+            time.sleep(0.01)
+        self.uri = f"tcp://127.0.0.1:{self._port.value}"
 
-    async def main() -> None:
-        virtual.listen(note)
-        async with serve(virtual) as number:
-            port.value = number
-            await asyncio.Event().wait()
+    def power(self, *, on: bool) -> None:
+        self._cable.send(on)
 
-    asyncio.run(main())
+    def papers(self) -> list[str]:
+        with self._notes.open(encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def end(self) -> None:
+        self._process.terminate()
+
+    def _serve(self, far) -> None:
+        from drivers.printer.simulated import serve
+        from drivers.printer.virtual import VirtualPrinter
+
+        virtual = VirtualPrinter()
+
+        def note() -> None:
+            with self._notes.open("a", encoding="utf-8") as file:
+                for paper in virtual.paper:
+                    file.write(json.dumps(paper.plain) + "\n")
+            virtual.paper.clear()
+
+        async def main() -> None:
+            virtual.listen(note)
+            asyncio.get_running_loop().add_reader(
+                far.fileno(), lambda: virtual.fault("power_off", on=not far.recv())
+            )
+            async with serve(virtual) as number:
+                self._port.value = number
+                await asyncio.Event().wait()
+
+        asyncio.run(main())
+
+
+class Emupos:
+    """Another maker's emulator, as tests/drivers/printer/test_emupos.py starts it."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        from tests.drivers.printer import test_emupos as house
+
+        port, api = house.free_port(), house.free_port()
+        self._emulator = house.Emulator(folder, port, api)
+        self.uri = self._emulator.uri
+        self._process = house.start(program, folder, port, api)
+
+    def papers(self) -> list[str]:
+        time.sleep(2)  # it writes the last one when nothing has come for a moment
+        return self._emulator.receipts()
+
+    def end(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
 
 
 class Notes:
@@ -63,25 +118,76 @@ class Notes:
         return 1
 
 
+class Fate:
+    """Counts steps and ends the process at one of them."""
+
+    def __init__(self, strike: int) -> None:
+        self._left = strike
+
+    def step(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class MortalStore(Database):
+    fate = Fate(0)
+
+    async def write(self, run):
+        self.fate.step()
+        result = await super().write(run)
+        self.fate.step()
+        return result
+
+
+def mortal(printer, fate: Fate):
+    """The same printer, with a step before, within and behind everything that is said to it."""
+    write, proof, resync = printer.write, printer.barrier, printer.resync
+
+    async def mortal_write(data: bytes) -> None:
+        fate.step()
+        half = len(data) // 2
+        await write(data[:half])
+        fate.step()
+        await write(data[half:])
+        fate.step()
+
+    async def mortal_barrier():
+        evidence = await proof()
+        fate.step()
+        return evidence
+
+    async def mortal_resync() -> None:
+        fate.step()
+        await resync()
+        fate.step()
+
+    printer.write, printer.barrier, printer.resync = mortal_write, mortal_barrier, mortal_resync
+    return printer
+
+
 async def life(
-    folder: str, port: int, orders: int, told: Sequence[int], evidence: str, *, run: bool
+    folder: Path, uri: str, evidence: str, told: Sequence[int], stored, fate: Fate
 ) -> None:
-    """Be told of some orders, perhaps again, and print until all are printed."""
+    """Be told of orders, and print until all are printed. `stored` counts those on the disk."""
     clock = SystemClock()
     health = Health(clock)
-    database = Database(Path(folder) / "agent.db", clock, health)
+    MortalStore.fate = fate
+    database = MortalStore(folder / "agent.db", clock, health)
     await database.open()
     config = PrinterConfig(
-        name="kitchen",
-        uri=f"tcp://127.0.0.1:{port}",
-        evidence=evidence,
-        exclusive=evidence == "counter",
+        name="kitchen", uri=uri, evidence=evidence, exclusive=evidence == "counter"
     )
+
+    @asynccontextmanager
+    async def opened(config, clock):
+        async with open_printer(config, clock) as printer:
+            yield mortal(printer, fate)
+
     notes = Notes()
     service = PrinterService(
-        config, open_printer=open_printer, clock=clock, database=database, recorder=notes,
-        health=health,
-    )  # fmt: skip
+        config, open_printer=opened, clock=clock, database=database, recorder=notes, health=health
+    )
     desk = PrintingDesk([service], clock=clock, database=database, recorder=notes)
     items = [Item(name="宫保鸡丁", qty=2), Item(name="米饭", qty=2)]
 
@@ -93,78 +199,108 @@ async def life(
             desk.on_order(tx, order, None, int(clock.wall() * 1000))
 
     await database.write(insert)
-    if not run:
-        await database.close()
-        return
+    stored.value = max(stored.value, *(n + 1 for n in told))
     running = asyncio.ensure_future(service.run(Heartbeat(service.name, clock, health)))
-    while True:
-        counts = await database.read(spool.counts)
+    deadline = clock.monotonic() + LIFE_S
+    while clock.monotonic() < deadline and not running.done():
         for job in await database.read(lambda tx: spool.in_state(tx, "kitchen", "parked")):
             await desk.reprint(job.job_id, by="bench")
-        if sum(n for (_, state), n in counts.items() if state == "printed") == orders:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
-            return
-        await asyncio.sleep(0.02)
+        counts = await database.read(spool.counts)
+        if sum(counts.values()) == counts.get(("kitchen", "printed"), 0):
+            break
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await database.close()
+
+
+def kill_one(printer, options, rng: random.Random, *, told, folder: Path, stored) -> bool:
+    """A life that may be killed; whether it was."""
+    at_a_step = rng.random() < 0.5
+    fate = Fate(rng.randint(1, STEPS) if at_a_step else 0)
+    child = os.fork()
+    if child == 0:
+        asyncio.run(life(folder, printer.uri, options.evidence, told, stored, fate))
+        os._exit(0)
+    cut = rng.random() < options.cuts
+    if cut:
+        time.sleep(rng.uniform(0.0, 0.08))
+        printer.power(on=False)
+        time.sleep(rng.uniform(0.0, 0.02))
+        printer.power(on=True)
+    if not at_a_step:
+        time.sleep(rng.uniform(0.0, 0.12))
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def in_doubt(folder: Path) -> int:
+    """Attempts that nobody could judge, so that they were made again with a banner."""
+    import sqlite3
+
+    with sqlite3.connect(folder / "agent.db") as database:
+        return int(database.execute("SELECT total(doubts) FROM jobs").fetchone()[0])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--orders", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--evidence", choices=["barrier", "job_id", "counter"], default="barrier")
+    parser.add_argument("--cuts", type=float, default=0.0, help="share of lives with a power cut")
+    parser.add_argument("--emupos", help="its program, to let it judge instead")
+    parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    rng = random.Random(1)
-    kills = 0
-    with tempfile.TemporaryDirectory() as folder:
-        port = multiprocessing.Value("i", 0)
-        device = multiprocessing.Process(target=printer, args=(port, folder), daemon=True)
-        device.start()
-        while not port.value:
-            time.sleep(0.01)
-        every = range(options.orders)
-        asyncio.run(life(folder, port.value, options.orders, every, options.evidence, run=False))
-        end = time.monotonic() + options.seconds
-        while True:
-            again = rng.sample(every, 3)
-            child = os.fork()
-            if child == 0:
-                asyncio.run(
-                    life(folder, port.value, options.orders, again, options.evidence, run=True)
-                )
-                os._exit(0)
-            if time.monotonic() > end:
+    rng = random.Random(options.seed)
+    kills = lives = 0
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        printer = Emupos(folder, options.emupos) if options.emupos else Virtual(folder)
+        stored = multiprocessing.Value("i", 0)
+        last = False
+        while not last:
+            last = kills >= options.kills
+            first = stored.value
+            old = [rng.randrange(first) for _ in range(OLD) if first]
+            told = [*range(first, first + NEW), *old]
+            if last:
+                child = os.fork()
+                if child == 0:
+                    asyncio.run(life(folder, printer.uri, options.evidence, told, stored, Fate(0)))
+                    os._exit(0)
                 os.waitpid(child, 0)
-                break
-            time.sleep(rng.uniform(0.03, 0.09))
-            os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-            if os.WIFEXITED(status):
-                break
-            kills += 1
-        papers = [json.loads(line) for line in (Path(folder) / "paper.jsonl").open()]
-        device.terminate()
-    report(papers, options.orders, kills)
+            else:
+                kills += kill_one(printer, options, rng, told=told, folder=folder, stored=stored)
+            lives += 1
+        papers = printer.papers()
+        printer.end()
+        doubts = in_doubt(folder)
+    report(papers, stored.value, kills, doubts, options)
 
 
-def report(papers: list[str], orders: int, kills: int) -> None:
+def report(papers: list[str], orders: int, kills: int, doubts: int, options) -> None:
     plain: collections.Counter[str] = collections.Counter()
     flagged: collections.Counter[str] = collections.Counter()
     for paper in papers:
         marked = False
-        for line in paper.splitlines():
+        for line in map(str.strip, paper.splitlines()):
             marked = marked or "POSSIBLE DUPLICATE" in line
             if line.startswith("K-"):
-                (flagged if marked else plain)[line] += 1
-    names = {f"K-{n} v1" for n in range(orders)}
+                (flagged if marked else plain)[line.split()[0]] += 1
+                marked = False
+    names = {f"K-{n}" for n in range(orders)}
     lost = names - set(plain) - set(flagged)
     doubled = [name for name, count in plain.items() if count > 1]
-    again = sum(plain[name] + flagged[name] - 1 for name in plain | flagged)
+    again = sum(plain[name] + flagged[name] - 1 for name in {*plain, *flagged})
     print(
-        f"{kills} kills, {orders} orders, {len(papers)} papers: {len(lost)} lost, "
-        f"{len(doubled)} unflagged duplicates, {sum(flagged.values())} flagged "
-        f"({again} tickets came out a second time)"
+        f"{kills} kills, evidence {options.evidence}, power cuts in {options.cuts:.0%} of the "
+        f"lives, {'emupos' if options.emupos else 'virtual printer'}: {orders} orders, "
+        f"{len(lost)} lost, {len(doubled)} unflagged duplicates; {doubts} attempts printed again "
+        f"with a banner, {again} of them needlessly",
+        flush=True,
     )
+    if lost or doubled:
+        print(sorted(lost), doubled)
     sys.exit(bool(lost or doubled))
 
 

@@ -207,6 +207,21 @@ class PrinterStatus:
         return "offline" if self.online is False else None
 
 
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a printer showed when it was tried out; its texts are a stranger's."""
+
+    talks: bool
+    maker: str = ""
+    model: str = ""
+    firmware: str = ""
+    language: str = ""  # of its multi-byte characters, as it names them
+    reports: bool = False  # faults by itself (ASB)
+    job_id: bool = False  # answered GS ( H behind a ticket
+    counter: bool = False  # the cutter's counter moved by one at each of two cuts
+    barrier: bool = False
+
+
 class WriteError(DriverError):
     """A write broke off. `accepted` bytes may have reached the printer; 0 proves that none did."""
 
@@ -251,6 +266,10 @@ class Printer(Protocol):
         Raises DriverError when the printer stops answering or reports a fault that it does not
         get over within the deadline: the job is then in doubt. Called again, it waits on.
         """
+        ...
+
+    async def examine(self, pages: Sequence[bytes]) -> Examination:
+        """Print these pages, each ending with a cut, and see what the printer can prove."""
         ...
 
     async def news(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from agent.cli import common, ticket
+from agent.cli import common, printers, ticket
 
 
 def add(groups: common.Groups) -> None:
@@ -37,8 +37,7 @@ def _orders(sub: common.Groups) -> None:
 
 def _printers(sub: common.Groups) -> None:
     common.reading(common.command(sub, "list", "The printers and what ails them.", _list_printers))
-    added = common.command(sub, "test", "Print a test page.", _asks("printer.test", "printer"))
-    added.add_argument("printer", metavar="NAME")
+    printers.add(sub)
     added = common.command(
         sub,
         "reprint",

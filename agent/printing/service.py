@@ -27,8 +27,8 @@ from agent.printing.devices import stays_open
 from agent.printing.jobs import ASKED, MAX_DOUBTS, Job, State, Told
 from agent.printing.render import Renderer
 from agent.printing.templates import Templates
-from agent.printing.values import Stamp, local
 from agent.printing.trial import try_out
+from agent.printing.values import Stamp, local
 from agent.store.database import Database, StoreError
 from drivers.base import DriverError, Evidence, Examination, Printer, WriteError
 
@@ -134,9 +134,10 @@ class PrinterService:
         self._trial = trial = asyncio.get_running_loop().create_future()
         self.wake()
         try:
-            return await trial
+            seen: Examination = await trial
         finally:
             self._trial = None
+        return seen
 
     async def run(self, heartbeat: Heartbeat) -> None:
         self._ending = False

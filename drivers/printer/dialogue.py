@@ -7,10 +7,12 @@ and a printer that keeps making progress is never cut off.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 
-from drivers.base import DriverError, Evidence, PrinterStatus, WriteError
+from drivers.base import DriverError, Evidence, Examination, PrinterStatus, WriteError
 from drivers.printer import escpos
 from drivers.printer.status import (
+    Automatic,
     Information,
     JobDone,
     RealTime,
@@ -44,6 +46,8 @@ class Dialogue:
         self._printing_s = 0.0  # how long the last job may take to print
         self._jobs = 0  # the number of the last job id asked for
         self._job_waits = False  # for that id
+        self._job_proved = False  # by that id
+        self._reports = False  # has said something by itself
         self._told: Information | None = None
         self._cuts: int | None = None  # before the job
         self._counted: int | None = None  # just now, behind the last job
@@ -129,18 +133,19 @@ class Dialogue:
         now = self._count() if self.counts and mark.isdecimal() else None
         return None if now is None else {0: False, 1: True}.get(now - int(mark))
 
-    def barrier(self) -> Evidence:
+    def barrier(self, *, by_id: bool | None = None) -> Evidence:
         """Until GS r is answered and the printer has nothing to complain of.
 
         Raises DriverError after a fault of FAULT_S or a silence; calling again waits on. The better
         evidence that the settings promise is waited for too; a printer that does not give it after
-        all has proved no more than the barrier.
+        all has proved no more than the barrier. `by_id` asks for a job id, whatever they promise.
         """
         if not self.talks:
             self._transport.drain()  # no proof, but what is still in our kernel is surely not out
             return Evidence.NONE
         if not self._barriers:
-            self._transport.write(self._questions())
+            wanted = self._settings.evidence == "job_id" if by_id is None else by_id
+            self._transport.write(self._questions(by_id=wanted))
         idle = faulty = 0.0
         while self._barriers or self._job_waits:
             if self._listen(SLICE_S):
@@ -160,11 +165,12 @@ class Dialogue:
             raise DriverError(f"printer {self._settings.name} stopped behind a ticket: {fault}")
         return self._evidence()
 
-    def _questions(self) -> bytes:
+    def _questions(self, *, by_id: bool) -> bytes:
         """What is written behind a job so that its end is told."""
         self._barriers = 1
+        self._job_proved = False
         asb = escpos.ASB_ON if self._settings.watch else b""  # ESC @ ended it
-        if self._settings.evidence != "job_id":
+        if not by_id:
             return escpos.BARRIER + asb
         self._jobs += 1
         self._job_waits = True
@@ -172,8 +178,8 @@ class Dialogue:
 
     def _evidence(self) -> Evidence:
         before, self._cuts = self._cuts, None
-        unanswered, self._job_waits = self._job_waits, False
-        if self._settings.evidence == "job_id" and not unanswered:
+        self._job_waits = False
+        if self._job_proved:
             return Evidence.JOB_ID
         if before is not None:
             self._counted = self._count()
@@ -183,17 +189,65 @@ class Dialogue:
 
     def _count(self) -> int | None:
         """Cuts since the printer was made; None when it does not say."""
+        text = self._told_by(escpos.CUTS)
+        return int(text) if text.isdecimal() else None
+
+    def _told_by(self, question: bytes) -> str:
+        """The text that answers GS I or GS g; empty when there is none."""
         if not self.talks:
-            return None
+            return ""
         self._told = None
-        self._transport.write(escpos.CUTS)
+        self._transport.write(question)
         for _ in range(READS_MAX):
             heard = self._listen(self._settings.answer_s)
             if self._told is not None:
-                return int(self._told.text) if self._told.text.isdecimal() else None
+                return self._told.text
             if not heard:
                 break
-        return None
+        return ""
+
+    def examine(self, pages: Sequence[bytes]) -> Examination:
+        """Print these pages, each ending with a cut, and see what the printer can prove.
+
+        What a printer does not know it may print as a few characters: on a test page, no harm.
+        """
+        if not self.talks:
+            for page in pages:
+                self.write(page)
+            self._transport.drain()
+            return Examination(talks=False)
+        about = {n: self._told_by(escpos.INFORMATION + bytes([n])) for n in (66, 67, 65, 69)}
+        reports = self._tells_by_itself()
+        counts = [self._count()]
+        best = []
+        for page in pages:
+            self.write(page)
+            best.append(self.barrier(by_id=True))
+            counts.append(None if counts[-1] is None else self._count())
+        numbers = [count for count in counts if count is not None]
+        first = numbers[0] if numbers else 0
+        return Examination(
+            talks=True,
+            maker=about[66],
+            model=about[67],
+            firmware=about[65],
+            language=about[69],
+            reports=reports,
+            job_id=Evidence.JOB_ID in best,
+            counter=len(numbers) > 1 and numbers == list(range(first, first + len(pages) + 1)),
+            barrier=True,
+        )
+
+    def _tells_by_itself(self) -> bool:
+        """Whether ASB is answered: switched on, a printer says at once how it is."""
+        self._reports = False
+        self._transport.write(escpos.ASB_ON)
+        for _ in range(READS_MAX):
+            if not self._listen(self._settings.answer_s) or self._reports:
+                break
+        if not self._settings.watch:
+            self._transport.write(escpos.ASB_OFF)
+        return self._reports
 
     def farewell(self) -> None:
         """Leave the printer to others as it was found."""
@@ -234,7 +288,9 @@ class Dialogue:
             elif isinstance(reply, Transmitted) and self._barriers:
                 self._barriers -= 1
             elif isinstance(reply, JobDone) and escpos.job_id(self._jobs).endswith(reply.id):
-                self._job_waits = False
+                self._job_waits, self._job_proved = False, True
+            elif isinstance(reply, Automatic):
+                self._reports = True
             elif isinstance(reply, Information):
                 self._told = reply
         return bool(data)

@@ -11,11 +11,11 @@ import contextlib
 import queue
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from drivers.base import DriverError, Evidence, PrinterStatus
+from drivers.base import DriverError, Evidence, Examination, PrinterStatus
 from drivers.printer.dialogue import Dialogue
 from drivers.printer.transport import Settings, Transport
 
@@ -60,6 +60,9 @@ class Session:
 
     async def barrier(self) -> Evidence:
         return await self._thread.call(self._dialogue.barrier, None)
+
+    async def examine(self, pages: Sequence[bytes]) -> Examination:
+        return await self._thread.call(lambda: self._dialogue.examine(pages), None)
 
     async def news(self) -> None:
         """Returns when the printer says something by itself; never, where it cannot."""

@@ -31,7 +31,10 @@ class VirtualPrinter:
         self.ignored: list[bytes] = []  # commands that it does not know
         self.cuts = 0  # kept without power
         self.counts = True  # tells `cuts` when asked
+        self.cut_counts = 1  # by how much a cut moves it
         self.job_ids = True  # answers GS ( H
+        self.reports = True  # knows ASB
+        self.about = {66: "edge-agent", 67: "virtual", 65: "1.00", 69: "CHINA GB18030"}  # GS I
         self.connected = False
         self._charset = charset
         self._lock = threading.RLock()
@@ -209,18 +212,20 @@ class VirtualPrinter:
         elif effect == "cut":
             self.paper.append(Paper(tuple(self._job.elements)))
             self._job.elements.clear()
-            self.cuts += 1
+            self.cuts += self.cut_counts
         elif effect == "reset":
             self._asb = False
         elif effect == "status":
             self._replies.append(self._roll())
         elif effect == "asb":
-            self._asb = command[2] != 0
+            self._asb = command[2] != 0 and self.reports
             if self._asb:
                 self._replies += self._asb_bytes()
         elif effect == "job_id" and self.job_ids:
             self._replies += b"\x37\x22" + command[7:11] + b"\0"
         elif effect == "counter" and self.counts and command[4:] == CUTTER:
             self._replies += b"\x5f%d\0" % self.cuts
+        elif effect == "information" and command[2] in self.about:
+            self._replies += b"\x5f" + self.about[command[2]].encode("ascii") + b"\0"
         elif effect == "ignored":
             self.ignored.append(command)

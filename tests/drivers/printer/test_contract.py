@@ -138,6 +138,7 @@ def test_the_counter_tells_after_a_break_whether_a_ticket_was_cut(rig):
         async with rig.open(evidence="counter") as printer:
             before = await printer.mark()
             await printer.write(job("cut, but nobody waited"))
+            await until(lambda: rig.virtual.cuts == 1, "cut")  # a pty forgets at its close
         async with rig.open(evidence="counter") as printer:
             await printer.resync()
             assert await printer.came_out(before) is True
@@ -149,6 +150,48 @@ def test_the_counter_tells_after_a_break_whether_a_ticket_was_cut(rig):
             assert await printer.came_out(before[:-1] + "x") is None
             rig.virtual.cuts += 7  # another printer, or somebody else printed
             assert await printer.came_out(half) is None
+
+    asyncio.run(main())
+
+
+def test_an_examination_finds_out_what_a_printer_can_prove(rig):
+    async def main():
+        async with rig.open() as printer:
+            seen = await printer.examine([job("one"), job("two")])
+            assert (seen.maker, seen.model, seen.language) == (
+                "edge-agent",
+                "virtual",
+                "CHINA GB18030",
+            )
+            assert (seen.talks, seen.reports, seen.job_id, seen.counter) == (True,) * 4
+            assert (await printer.status()).fault is None
+        assert printed(rig.virtual) == ["one", "two"]
+        assert not rig.virtual.watched
+
+    asyncio.run(main())
+
+
+def test_an_examination_claims_nothing_that_the_printer_did_not_show(rig):
+    async def main():
+        rig.virtual.job_ids = rig.virtual.reports = False
+        rig.virtual.about = {}
+        rig.virtual.cut_counts = 2  # a counter that does not count cuts
+        async with rig.open(answer_s=0.2) as printer:
+            seen = await printer.examine([job("one"), job("two")])
+            assert (seen.maker, seen.model, seen.language) == ("", "", "")
+            assert (seen.barrier, seen.reports, seen.job_id, seen.counter) == (
+                True,
+                False,
+                False,
+                False,
+            )
+            rig.virtual.counts = False
+            assert not (await printer.examine([job("three")])).counter
+        rig.virtual.mute = True
+        async with rig.open() as printer:
+            seen = await printer.examine([job("four")])
+            assert (seen.talks, seen.barrier, seen.counter) == (False,) * 3
+            await until(lambda: len(printed(rig.virtual)) == 4, "printed")
 
     asyncio.run(main())
 

@@ -82,21 +82,26 @@ def emulator(tmp_path: Path):
     if program is None:
         pytest.skip("no emupos; see the head of this file")
     port, api = free_port(), free_port()
-    (tmp_path / "emupos.yaml").write_text(CONFIG.format(port=port, api=api))
-    with (tmp_path / "log").open("wb") as log:  # it says a line for every NUL
-        process = subprocess.Popen(
-            [program, "run"],
-            cwd=tmp_path,
-            env=os.environ | {"TMPDIR": str(tmp_path), "NO_COLOR": "1"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    process = start(program, tmp_path, port, api)
     try:
-        _await_port(port, process)
         yield Emulator(tmp_path, port, api)
     finally:
         process.terminate()
         process.wait(WAIT_S)
+
+
+def start(program: str, folder: Path, port: int, api: int) -> subprocess.Popen:
+    (folder / "emupos.yaml").write_text(CONFIG.format(port=port, api=api))
+    with (folder / "log").open("wb") as log:  # it says a line for every NUL
+        process = subprocess.Popen(
+            [program, "run"],
+            cwd=folder,
+            env=os.environ | {"TMPDIR": str(folder), "NO_COLOR": "1"},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    _await_port(port, process)
+    return process
 
 
 def _await_port(port: int, process: subprocess.Popen) -> None:
