@@ -42,9 +42,12 @@ class Window:
     _changed: float = 0.0  # monotonic s
     _next: int = 0
     _sent: dict[int, _Sent] = field(default_factory=dict)  # in the order of sending
+    _welcome: set[Stream] = field(default_factory=set)  # streams that were not refused last
 
     def room(self, stream: Stream, *, batch: bool) -> bool:
         """Whether one more packet of this stream may go now."""
+        if stream not in self._welcome and self._has(stream):
+            return False
         waiting = sum(1 for sent in self._sent.values() if sent.reason is None)
         limit = self.packets if batch else LIVE_PACKETS
         if stream == "critical":
@@ -102,9 +105,14 @@ class Window:
                 break
             del self._sent[token]
             if sent.reason not in taken:
+                self._welcome.discard(stream)
                 return upto, sent.reason
+            self._welcome.add(stream)
             upto = sent.last
         return upto, None
+
+    def _has(self, stream: Stream) -> bool:
+        return any(sent.stream == stream and not sent.stale for sent in self._sent.values())
 
     def forget(self, stream: Stream) -> None:
         """The stream is sent again from an earlier place; late PUBACKs of it mean nothing."""

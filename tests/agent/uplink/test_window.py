@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.contract.events import STREAMS
+from agent.contract.events import STREAMS, Stream
 from agent.uplink.window import (
     BATCH_MAX,
     BATCH_MIN,
     BATCH_START,
+    NOT_FOUND,
     PACKETS_MAX,
     PACKETS_MIN,
     PACKETS_START,
@@ -84,6 +86,7 @@ def test_a_link_is_quick_as_long_as_its_last_batch_was() -> None:
 
 def test_one_place_is_kept_for_what_is_urgent() -> None:
     window = Window(receive_maximum=3)
+    welcome(window, "telemetry")
     window.sent("telemetry", 1, 0.0, batch=False)
     window.sent("telemetry", 2, 0.0, batch=False)
     assert not window.room("telemetry", batch=False)
@@ -116,13 +119,59 @@ def test_what_was_forgotten_still_counts_for_the_broker() -> None:
     st.lists(st.tuples(st.sampled_from(STREAMS), st.booleans(), st.integers(0, 3)), max_size=60),
 )
 def test_never_more_in_flight_than_the_broker_takes(
-    maximum: int, steps: list[tuple[str, bool, int]]
+    maximum: int, steps: list[tuple[Stream, bool, int]]
 ) -> None:
     window = Window(receive_maximum=maximum)
     flying: list[int] = []
+    for stream in STREAMS:
+        welcome(window, stream)
     for n, (stream, batch, acks) in enumerate(steps):
         if window.room(stream, batch=batch):
             flying.append(window.sent(stream, n, float(n), batch=batch))
         assert len(flying) <= maximum
         for _ in range(min(acks, len(flying))):
             window.acked(flying.pop(0), 0, n + 0.5)
+
+
+def welcome(window: Window, stream: Stream) -> None:
+    window.acked(window.sent(stream, 1, 0.0, batch=False), 0, 0.1)
+    window.take(stream, OK)
+
+
+@pytest.mark.parametrize("batch", [False, True])
+def test_nothing_overtakes_what_the_broker_may_refuse(batch: bool) -> None:
+    window = Window(receive_maximum=10)
+    first = window.sent("state", 1, 0.0, batch=batch)
+    assert not window.room("state", batch=batch)
+    assert window.room("telemetry", batch=batch)  # another stream, another subscriber
+    window.acked(first, NOT_FOUND, 0.1)
+    assert window.take("state", OK) == (None, NOT_FOUND)
+    window.forget("state")
+    again = window.sent("state", 1, 5.0, batch=batch)
+    assert not window.room("state", batch=batch)
+    window.acked(again, 0, 5.1)
+    assert window.take("state", OK) == (1, None)
+    window.sent("state", 2, 5.2, batch=batch)
+    assert window.room("state", batch=batch)
+
+
+def test_after_a_refusal_one_goes_ahead_again() -> None:
+    window = Window(receive_maximum=10)
+    welcome(window, "critical")
+    refused, taken = (window.sent("critical", n, 1.0, batch=False) for n in (2, 3))
+    window.acked(refused, 0x97, 1.1)
+    assert window.take("critical", OK) == (None, 0x97)
+    window.forget("critical")
+    assert window.room("critical", batch=False)  # what is stale is no hindrance: it will not count
+    window.sent("critical", 2, 6.0, batch=False)
+    assert not window.room("critical", batch=False)
+    window.acked(taken, 0, 6.1)
+    assert not window.room("critical", batch=False)
+
+
+def test_where_what_nobody_wants_may_go_it_is_no_refusal() -> None:
+    window = Window(receive_maximum=10)
+    window.acked(window.sent("telemetry", 1, 0.0, batch=False), NOT_FOUND, 0.1)
+    assert window.take("telemetry", (0, NOT_FOUND)) == (1, None)
+    window.sent("telemetry", 2, 0.2, batch=False)
+    assert window.room("telemetry", batch=False)
