@@ -37,7 +37,7 @@ from agent.store.database import Database, StoreError
 from agent.store.expiry import Expiry, oldest
 from agent.store.packing import Pack, pack
 from agent.store.purging import gaps, purge
-from agent.store.rewriting import Told, rewrite
+from agent.store.rewriting import Told, moments, rewrite
 from agent.store.shedding import SHED_ORDER, Room, Shed, Shedding, Thin, measure
 
 log = logging.getLogger(__name__)
@@ -124,6 +124,7 @@ class Outbox:
         self.epoch = ""
         self.committed: Callable[[], None] = lambda: None
         self.moved: Callable[[], None] = lambda: None  # the epoch is a new one: say so
+        self.taken_back: Callable[[], None] = lambda: None  # what was read before may be gone
         self._busy = asyncio.Event()  # there may be something to commit, to forget or to shed
 
     async def open(self) -> None:
@@ -210,7 +211,7 @@ class Outbox:
                 break
             # A group may have moved to the disk since it was read: stop at a hole that no gap
             # explains; `committed` wakes the sender to look again.
-            if row.seq == after + 1 or (row.seq > after and row.kind == Gap.KIND):
+            if row.seq > after and _begins(row) <= after + 1:
                 rows.append(row)
                 after, size = row.seq, size + len(row.body)
         if rows and name == "critical":
@@ -396,7 +397,16 @@ class Outbox:
                 return False
             return rewrite(tx, old, rows, lambda gap: self._row(gap.last, gap, None), within_m)
 
-        return await self._database.write(act)
+        done = await self._database.write(act)
+        if done:
+            self.taken_back()
+        return done
+
+    async def moments(self, begin: float, end: float) -> list[float]:
+        """When orders moved, an SOS or an arrival was, in monotonic seconds; of what waits."""
+        await self.flush(["state"])
+        boot, zero_ms = self._clock.boot_id, self._boot_ms()
+        return await self._database.read(lambda tx: moments(tx, begin, end, boot, zero_ms))
 
     def _row_at(self, body: Body, t: float, seq: int) -> Row:
         return self._row(seq, body, t)
@@ -423,6 +433,7 @@ class Outbox:
             return sum(purge(tx, name, kinds, self._gap_row) for name in names), forgotten
 
         more, forgotten = await self._database.write(act)
+        self.taken_back()
         for name, upto in forgotten.items():
             self._streams[name].forgotten = upto
         await self._database.scrub()
@@ -446,6 +457,8 @@ class Outbox:
     async def close(self) -> None:
         """Everything on disk, and no reservation left open: nothing to explain next time."""
         await self.flush()
+        while any(stream.tail for stream in self._streams.values()):  # recorded meanwhile
+            await self.flush()
         exact = [(s.issued, s.acked, name) for name, s in self._streams.items()]
         sql = "UPDATE stream SET issued = ?, acked = ? WHERE name = ?"
         await self._database.write(lambda tx: tx.executemany(sql, exact))
@@ -535,13 +548,16 @@ class Outbox:
             tail = self._streams[name].tail
             if len(tail) > MEMORY_ROWS:
                 t, oldest = tail.popleft()
-                first = oldest.seq
-                if oldest.kind == Gap.KIND:
-                    first = msgspec.json.decode(oldest.body, type=Gap).first
+                first = _begins(oldest)
                 while len(tail) > MEMORY_ROWS // 2:
                     t, oldest = tail.popleft()
                 gap = Gap(first=first, last=oldest.seq, reason="evicted")
                 tail.appendleft((t, self._row(oldest.seq, gap, None)))
+
+
+def _begins(row: Row) -> int:
+    """The first number that it accounts for."""
+    return msgspec.json.decode(row.body, type=Gap).first if row.kind == Gap.KIND else row.seq
 
 
 def _insert(tx: sqlite3.Connection, name: str, row: Row) -> None:

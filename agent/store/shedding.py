@@ -131,6 +131,8 @@ class Shedding:
                 self._explain(tx, hole, last, within_m)
                 hole = None
             _insert(tx, "telemetry", row)
+        if hole is not None:
+            self._explain(tx, hole, last, within_m)
 
     def _explain(self, tx: sqlite3.Connection, first: int, last: int, within_m: int) -> None:
         gap = Gap(first=first, last=last, reason="thinned", within_m=within_m)

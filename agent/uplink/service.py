@@ -132,6 +132,7 @@ class Uplink:
         self._link = self.open_link(self._on_message, self._on_up, self._on_down)
         self.outbox.committed = self._on_committed
         self.outbox.moved = self._on_moved
+        self.outbox.taken_back = self.reread
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._link.run())
@@ -155,6 +156,11 @@ class Uplink:
     def broker(self) -> str | None:
         """URL of the one that is in use, or tried next."""
         return None if self._link is None else self._link.url
+
+    @property
+    def sending(self) -> bool:
+        """Whether what is recorded goes out: there is a connection, and it was greeted."""
+        return self._window is not None and self._announced is self._window
 
     def spread(self, window_s: float) -> None:
         """When the broker ends the connection, come back within so many seconds."""
