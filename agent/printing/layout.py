@@ -152,7 +152,7 @@ def _change(sheet: Sheet, line: Line) -> None:
     sheet.write(line.name, TALL, bullet=INDENT)
     for option in line.options:
         sheet.write(option, PLAIN, bullet="   - ")
-    for sign, text in (("  ※ ", line.note or ""), ("  ! ", "、".join(line.allergens))):
+    for sign, text in (("  ※ ", line.note or ""), ("  ! 过敏 ", "、".join(line.allergens))):
         if clean(text):
             sheet.write(text, TALL, bullet=sign)
 

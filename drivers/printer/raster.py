@@ -7,6 +7,7 @@ one. Fonts are asked in turn; a character that none has is drawn as a box and to
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,33 @@ FONTS = (
 )
 FACES = {"wqy-microhei.ttc": 1}  # the face of the collection with Latin letters of one width
 NOWHERE = "\U0010ffff"  # no character: what a font draws for it is its sign for "missing"
+
+
+def _seen(clusters: list[str]) -> list[str]:
+    """In the order in which they stand on paper: stretches of Arabic or Hebrew run leftwards.
+
+    A plain reading of Unicode's bidirectional algorithm (UAX 9) for lines of one direction with words
+    of the other; letters are not joined.
+    """
+    out: list[str] = []
+    stretch: list[str] = []
+    for cluster in clusters:
+        kind = unicodedata.bidirectional(cluster[0])
+        if kind in ("R", "AL") or (stretch and kind in ("WS", "NSM", "CS", "ON")):
+            stretch.append(cluster)
+            continue
+        out += _leftwards(stretch)
+        stretch = []
+        out.append(cluster)
+    return out + _leftwards(stretch)
+
+
+def _leftwards(stretch: list[str]) -> list[str]:
+    """What ends it without a direction of its own (a blank, a bracket) stays where it is."""
+    end = len(stretch)
+    while end and unicodedata.bidirectional(stretch[end - 1][0]) not in ("R", "AL"):
+        end -= 1
+    return stretch[:end][::-1] + stretch[end:]
 
 
 def find_fonts(first: str | None = None) -> list[Path]:
@@ -96,7 +124,7 @@ class Rasterizer:
         return Bitmap(self._width, picture.height, picture.tobytes())
 
     def _run(self, picture: Any, run: Run, x: int, top: int) -> int:
-        for cluster in charset.clusters(run.text):
+        for cluster in _seen(charset.clusters(run.text)):
             cell = self._cell(cluster, run)
             picture.paste(cell, (x, top))
             x += cell.width

@@ -19,6 +19,7 @@ from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.printing.desk import PrintingDesk
 from agent.printing.service import PrinterService
+from agent.printing.templates import Templates
 from agent.store.database import Database
 from drivers.printer.simulated import open_virtual
 from drivers.printer.transport import Settings
@@ -57,6 +58,7 @@ class Shop:
 
     def build(self) -> None:
         """The services as after a start of the process."""
+        templates = Templates()
         self.services = [
             PrinterService(
                 config,
@@ -66,11 +68,16 @@ class Shop:
                 recorder=self.notes,
                 health=self.health,
                 on_trouble=lambda *args: self.trouble.append(args),
+                templates=templates,
             )
             for config in self.printers
         ]
         self.desk = PrintingDesk(
-            self.services, clock=self.clock, database=self.database, recorder=self.notes
+            self.services,
+            clock=self.clock,
+            database=self.database,
+            recorder=self.notes,
+            templates=templates,
         )
 
     @asynccontextmanager
