@@ -2,7 +2,7 @@
 
 The live messages go on being recorded, so a power cut costs no more than it does online. Every
 quarter of an hour that passes without a link they are replaced by a trace, which is better and
-shorter. When the link comes back first, they stand as they are.
+shorter; what is younger than that when the link is back, before anything is sent.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ class Backlog:
             self.clear()
             return None
         self._chunk.trace.add(estimate, state)
-        if not self._chunk.trace.full:
-            return None
+        return self.take() if self._chunk.trace.full else None
+
+    def take(self) -> Chunk | None:
+        """What waits so far; None when there is nothing of it to tell anew."""
         chunk, self._chunk = self._chunk, Chunk()
-        return chunk
+        return None if chunk.trace.empty or not chunk.old else chunk
 
     def clear(self) -> None:
         if self._chunk.old or not self._chunk.trace.empty:

@@ -129,6 +129,11 @@ class Reporting:
         )
         return self._told
 
+    def replaced(self, newest: Report) -> None:
+        """What was told is told anew, and this is the newest of it: the server goes by that now."""
+        if self._told is None or newest.t >= self._told.t:
+            self._told = newest
+
     def _reason(self, now: Estimate) -> Reason | None:
         told = self._told
         if told is None or (self._seen is not None and now.t - self._seen.t > WAKE_S):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Literal, Protocol
@@ -14,13 +14,14 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
-from agent.positioning.backlog import Backlog
+from agent.positioning.backlog import Backlog, Chunk
 from agent.positioning.datum import convert
 from agent.positioning.message import blurred_body, position_body
 from agent.positioning.privacy import Blur, Mode
 from agent.positioning.reporting import Profile, Reason, Report, Reporting, profile_for
 from agent.positioning.tracker import Estimate, Tracker
 from agent.positioning.watching import View, Watching
+from agent.store.database import StoreError
 from drivers.base import Fix, GpsReceiver
 
 NO_FIX_S = 3.0  # with a fix a second: longer than a lost sentence, as long as silence
@@ -45,6 +46,12 @@ class Rewrite(Protocol):
     ) -> bool: ...
 
 
+class Moments(Protocol):
+    """The outbox's; see there."""
+
+    async def __call__(self, begin: float, end: float) -> Collection[float]: ...
+
+
 class PositioningService:
     """`last` is the newest estimate, however old; its `t` says how old."""
 
@@ -64,12 +71,13 @@ class PositioningService:
         blur: Callable[[], Blur] | None = None,
         waits: Callable[[], bool] = lambda: False,
         rewrite: Rewrite | None = None,
+        moments: Moments | None = None,
         battery: Callable[[], float | None] = lambda: None,
     ) -> None:
         """`datum` of what is told; `mode` says how much may be, and `blur` what of an idle rider:
         then neither the sinks nor the reports know anything. While `waits`, nothing is sent, and
-        `rewrite` may put what hindsight makes of it in the place of what was recorded. `battery`:
-        its charge, 0 to 1."""
+        `rewrite` may put what hindsight makes of it in the place of what was recorded; where the
+        rider was at `moments` (monotonic s) is kept. `battery`: its charge, 0 to 1."""
         self.last: Estimate | None = None
         self._open = open_receiver
         self._clock = clock
@@ -86,7 +94,9 @@ class PositioningService:
         self._blur: Blur | None = None  # while idle
         self._waits = waits
         self._rewrite = rewrite
+        self._moments = moments
         self._backlog = Backlog()
+        self._telling = asyncio.Lock()  # anew what waits
         self._watching = Watching(profile)
         self._tracker = Tracker()
         self._reporting = Reporting(profile)
@@ -123,6 +133,19 @@ class PositioningService:
         report = self._reporting.force(self._told(self.last), reason)
         await self._record(report, self.last.fix)
         return report
+
+    async def tell_anew(self) -> bool:
+        """The link is back and nothing is sent yet: tell the last minutes in hindsight, too.
+
+        Whether the outbox has changed. Bounded, as a chunk is; what cannot be told anew is sent as
+        it was recorded.
+        """
+        try:
+            async with self._telling:  # also what a quarter of an hour has just filled
+                chunk = self._backlog.take()
+                return chunk is not None and await self._tell(chunk)
+        except StoreError:  # the outbox says so
+            return False
 
     def override(self, profile: Profile, for_s: float) -> None:
         """Report by another profile for a while."""
@@ -202,12 +225,23 @@ class PositioningService:
     async def _look_back(self, estimate: Estimate) -> None:
         waits = self._rewrite is not None and self._waits()
         chunk = self._backlog.add(estimate, self._tracker.state, waits=waits)
-        if chunk is None or self._rewrite is None:
-            return
+        if chunk is not None:
+            async with self._telling:
+                await self._tell(chunk)
+
+    async def _tell(self, chunk: Chunk) -> bool:
+        if self._rewrite is None:
+            return False
         within_m = self._profile.max_error_m
-        told = await asyncio.to_thread(chunk.trace.told, within_m)
-        bodies = [(report.t, self._body(self._converted(report), at)) for report, at in told]
-        await self._rewrite(chunk.old, bodies, within_m=round(within_m))
+        moments = await self._moments(*chunk.trace.span) if self._moments is not None else ()
+        told = await asyncio.to_thread(chunk.trace.told, within_m, moments)
+        reports = [(self._converted(report), fix) for report, fix in told]
+        bodies = [(report.t, self._body(report, fix)) for report, fix in reports]
+        if not await self._rewrite(chunk.old, bodies, within_m=round(within_m)):
+            return False
+        newest, _ = reports[-1]
+        self._reporting.replaced(newest)
+        return True
 
     def _converted(self, report: Report) -> Report:
         lat, lon = convert(report.lat, report.lon, "wgs84", self._datum)

@@ -8,7 +8,8 @@ extrapolates as it always does is then on the straight line between the two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from agent.positioning.geodesy import offset_m, speed_course
@@ -52,10 +53,19 @@ class Trace:
             len(track) > 1 and track[-1][0].t - track[0][0].t >= CHUNK_S
         )
 
-    def told(self, eps_m: float) -> list[tuple[Report, Fix]]:
-        """In order, each with the fix at its time; the first and the last are among them."""
+    @property
+    def span(self) -> tuple[float, float]:
+        """Of what was collected, which must be something."""
+        return self._track[0][0].t, self._track[-1][0].t
+
+    def told(self, eps_m: float, moments: Collection[float] = ()) -> list[tuple[Report, Fix]]:
+        """In order, each with the fix at its time; the first and the last are among them.
+
+        `moments`: something happened then, so where the rider was nearest to it is kept.
+        """
         track = smooth(self._track)
         keep = [i for i, estimate in enumerate(track) if estimate.t in self._marks]
+        keep += _nearest([estimate.t for estimate in track], moments)
         points = [Point(estimate.t, estimate.lat, estimate.lon) for estimate in track]
         kept = simplify(points, SPARE * eps_m, [*keep, *_stops(track)])
         reports = []
@@ -82,6 +92,18 @@ class Trace:
             round(here.acc, 1),
             self._marks.get(here.t, "trace"),
         )
+
+
+def _nearest(times: Sequence[float], moments: Collection[float]) -> list[int]:
+    """The index of the time next to each moment, if there is one within reach."""
+    found = []
+    for moment in moments:
+        behind = bisect_left(times, moment)
+        beside = [i for i in (behind - 1, behind) if 0 <= i < len(times)]
+        nearest = min(beside, key=lambda i: abs(times[i] - moment), default=None)
+        if nearest is not None and abs(times[nearest] - moment) <= GAP_S:
+            found.append(nearest)
+    return found
 
 
 def _stops(track: Sequence[Estimate]) -> list[int]:

@@ -7,10 +7,33 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from agent.contract.events import Gap
+import msgspec
+
+from agent.contract.events import Gap, OrderEvent
+
+MOMENTS_MAX = 500  # in some minutes; more are no moments
+_MOMENTS = """SELECT t, mono, boot, kind, body FROM critical WHERE kind IN ('order', 'sos')
+UNION ALL SELECT t, mono, boot, kind, body FROM state WHERE kind = 'arrival'"""
 
 Row = tuple[Any, ...]  # as the tables have it: seq, kind, t, tq, mono, boot, body
 Told = tuple[int, float]  # seq of an event and the monotonic second that it tells of, both rising
+
+
+def moments(
+    tx: sqlite3.Connection, begin: float, end: float, boot: str, zero_ms: int
+) -> list[float]:
+    """Monotonic seconds between these two at which an order moved, an SOS or an arrival was.
+
+    Of those that wait. `zero_ms`: unix ms of this boot's monotonic zero.
+    """
+    found: list[float] = []
+    for t, mono, of, kind, body in tx.execute(_MOMENTS):
+        at = (mono if mono is not None and of == boot else t - zero_ms) / 1000
+        if begin <= at <= end and len(found) < MOMENTS_MAX:
+            if kind == "order" and msgspec.json.decode(body, type=OrderEvent).action == "reconcile":
+                continue
+            found.append(at)
+    return found
 
 
 def places(old: Sequence[Told], times: Sequence[float]) -> list[int] | None:
