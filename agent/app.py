@@ -366,8 +366,9 @@ class App:
             datum=position.datum,
             mode=lambda: duty.mode,
             blur=lambda: Blur(Grid(self.config.privacy.cell_m), duty.secret, IDLE_EVERY_S),
-            waits=lambda: self.uplink.up_since is None,
+            waits=lambda: not self.uplink.sending,
             rewrite=self.outbox.rewrite,
+            moments=self.outbox.moments,
             battery=charge,
         )
         receiver = WhileAllowed(
@@ -578,6 +579,8 @@ class App:
     async def _birth(self) -> None:
         self._report_config()
         await self.orders.reconcile()
+        if self.positioning is not None and await self.positioning.tell_anew():
+            self.uplink.reread()
 
     def _report_config(self) -> None:
         topic = topics.reported(self.config.device.id)
