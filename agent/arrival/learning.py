@@ -52,6 +52,12 @@ def surveyed(samples: Sequence[Sample]) -> float | None:
     return max(range(LOWEST_DBM, HIGHEST_DBM), key=f1) + HALF_HYSTERESIS_DB
 
 
+def stood(samples: Sequence[Sample]) -> float | None:
+    """`enter_rssi` when nothing was heard outside: the level that 19 of 20 moments inside reach."""
+    inside = sorted(level for level, said in _moments(samples) if said)
+    return inside[len(inside) // 20] if len(inside) >= MIN_MOMENTS else None
+
+
 def _moments(samples: Sequence[Sample]) -> Iterable[tuple[float, bool]]:
     """The level of the last 3 s, four times a second, and what the surveyor said."""
     if not samples:

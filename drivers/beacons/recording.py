@@ -5,6 +5,7 @@ address  AA:BB:CC:DD:EE:FF in either case
 rssi     dBm
 uuid, major, minor   of an iBeacon, optional, all three or none
 tx_power             dBm at 1 m, optional
+identity             as in `drivers.base.Advert`, optional; for beacons that are no iBeacon
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from uuid import UUID
 from drivers.base import Advert
 
 REQUIRED = ("t", "address", "rssi")
+COLUMNS = (*REQUIRED, "uuid", "major", "minor", "tx_power", "identity")
+IDENTITY_MAX = 100
 RSSI_MIN_DBM, RSSI_MAX_DBM = -126, 20  # of the HCI; 127 and -127 mean that nothing was measured
+_IBEACON = "ibeacon:"
 _ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
 
 
@@ -83,5 +87,21 @@ def _advert(row: Mapping[str, str | None]) -> Advert:
 def _identity(row: Mapping[str, str | None]) -> str | None:
     uuid, major, minor = row.get("uuid"), row.get("major"), row.get("minor")
     if not uuid:
-        return None
+        identity = row.get("identity") or None
+        if identity is not None and not (identity.isprintable() and len(identity) <= IDENTITY_MAX):
+            raise ValueError(row)
+        return identity
     return f"ibeacon:{UUID(uuid)}/{int(major or '')}/{int(minor or '')}"
+
+
+def line(advert: Advert, unix_s: float) -> str:
+    """What `read` makes the same advert of again; the first line is that of COLUMNS."""
+    uuid = major = minor = other = ""
+    if advert.identity is not None and advert.identity.startswith(_IBEACON):
+        uuid, major, minor = advert.identity.removeprefix(_IBEACON).split("/")
+    elif advert.identity is not None and "," not in advert.identity:
+        other = advert.identity
+    power = "" if advert.power_1m is None else str(advert.power_1m)
+    return ",".join(
+        (f"{unix_s:.3f}", advert.address, str(advert.rssi), uuid, major, minor, power, other)
+    )

@@ -155,7 +155,7 @@ class Air:
         return t, sender
 
     def rssi(self, sender: Sender, t: float) -> int | None:
-        """dBm of its packet; None when it is lost, too weak, or not reported; UNMEASURED."""
+        """DBm of its packet; None when it is lost, too weak, or not reported; UNMEASURED."""
         if self._chance.random() < self._loss:
             return None
         level = self._level(sender, t)
@@ -184,7 +184,7 @@ class Air:
         )
 
     def _body(self, east: float, north: float, t: float) -> float:
-        """dB that the rider, who turns as people do, takes away from a beacon behind them."""
+        """DB that the rider, who turns as people do, takes away from a beacon behind them."""
         if not self._settings.body_db:
             return 0.0
         since, facing = self._facing

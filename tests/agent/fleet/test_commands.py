@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
 from agent.contract import topics
 from agent.contract.errors import Rejected
@@ -163,3 +164,45 @@ def test_a_command_found_running_after_a_restart_ends_as_unknown(tmp_path: Path)
         await asyncio.gather(serving, return_exceptions=True)
 
     run(tmp_path, story)
+
+
+def secret_device(folder: Path) -> Device:
+    device = Device(folder)
+
+    async def tell(_params: Any, _by: str) -> dict[str, str]:
+        return {"key": "5ec2e7"}
+
+    device.table.add("secret", "A secret.", tell, secret=True)
+    return device
+
+
+def test_a_secret_goes_to_who_asked_and_is_written_down_nowhere(tmp_path: Path) -> None:
+    device = secret_device(tmp_path)
+
+    async def main() -> None:
+        await device.database.open()
+        await device.deliver("secret", "c1", {}, response_topic="back/1", correlation=b"7")
+        await device.deliver("secret", "c2", {})
+        heart = Heartbeat("commands", device.clock, device.health)
+        task = asyncio.ensure_future(device.service.run(heart))
+        await until(lambda: device.replies)
+        task.cancel()
+        await asyncio.wait([task])
+        await device.database.close()
+
+    asyncio.run(main())
+    ((topic, payload, correlation),) = device.replies
+    assert (topic, correlation) == ("back/1", b"7")
+    assert b"5ec2e7" in payload
+    assert all("5ec2e7" not in repr(body) for body in device.recorder.bodies)
+    assert any(isinstance(body, Audit) for body in device.recorder.bodies)
+    for file in tmp_path.iterdir():
+        assert b"5ec2e7" not in file.read_bytes()
+    assert ("c2", "rejected", "no_response_topic") in device.statuses()
+
+
+def test_a_secret_is_not_for_the_page(tmp_path: Path) -> None:
+    device = secret_device(tmp_path)
+    with pytest.raises(Rejected, match="not for a page"):
+        asyncio.run(device.table.ask("secret", {}, "page"))
+    assert asyncio.run(device.table.ask("secret", {}, "cli")) == {"key": "5ec2e7"}

