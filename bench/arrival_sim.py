@@ -4,11 +4,11 @@
 
 Frozen before anything was tried with it: P1m -64..-55 dBm a beacon, n 1.1..2.5, shadows of 5.3 dB,
 2.7 dB of noise and 13 % loss a packet, 30 strangers at 1 Hz, a body of 0..12 dB, floors of 21 dB.
-Five shops send at 10 Hz: ours, two 18 m to either side, one above and one below. A zone is 6 m; each
-threshold is surveyed (30 s within 5 m, 30 s from 9 to 14 m, another draw of the shadows). Riders walk
-at 1.4 m/s along a corridor 9 m in front of the shops; a visit stays two minutes within 4 m. Stays of
-8 h are beside a beacon of 1 Hz. Stalls need a restart, a power cycle or a reset in turn; waking the
-radio up takes 2 s, opening a scan 0.5 s.
+Five shops send at 10 Hz: ours, two 18 m to either side, one above and one below. A zone is 6 m;
+each threshold is surveyed (30 s within 5 m, 30 s from 9 to 14 m, another draw of the shadows).
+Riders walk at 1.4 m/s along a corridor 9 m in front of the shops; a visit stays two minutes within
+4 m. Stays of 8 h are beside a beacon of 1 Hz. Stalls need a restart, a power cycle or a reset in
+turn; waking the radio up takes 2 s, opening a scan 0.5 s.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ import common
 
 sys.path.insert(0, str(common.HOUSE))
 
-from agent.arrival.fusion import Statement
-from agent.arrival.fusion import Arrivals
+from agent.arrival.fusion import Arrivals, Statement
 from agent.arrival.learning import Sample, surveyed
 from agent.arrival.places import BeaconRule, Place, Places
 from agent.arrival.radio import DEAF
@@ -249,7 +248,7 @@ class Tape:
     def __init__(self) -> None:
         self.words: list[str] = []
 
-    async def record(self, body: Body, *, t: float | None = None) -> int:
+    async def record(self, body: Body, *, t: float | None = None) -> int:  # noqa: ARG002 - its port
         if isinstance(body, Arrival):
             self.words.append(body.event)
         return 0
