@@ -23,10 +23,16 @@ class VirtualPrinter:
     """`paper` is what was cut off, `strip` what still hangs in it. Safe to use from any thread."""
 
     def __init__(
-        self, *, charset: str = "gb18030", width_dots: int = 576, mute: bool = False
+        self,
+        *,
+        charset: str = "gb18030",
+        width_dots: int = 576,
+        mute: bool = False,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self.width_dots = width_dots
         self.mute = mute  # has no way back
+        self._buffer_bytes = buffer_bytes
         self.paper: list[Paper] = []
         self.ignored: list[bytes] = []  # commands that it does not know
         self.cuts = 0  # kept without power
@@ -73,11 +79,11 @@ class VirtualPrinter:
             taken = 0
             for byte in data:
                 self._real_time(byte)
-                if len(self._buffer) >= BUFFER_BYTES and self._blocked():
+                if len(self._buffer) >= self._buffer_bytes and self._blocked():
                     break
                 self._buffer.append(byte)
                 taken += 1
-                if byte == 0x0A or len(self._buffer) >= BUFFER_BYTES:
+                if byte == 0x0A or len(self._buffer) >= self._buffer_bytes:
                     self._print()
             self._print()
             if self._drop_after == 0:
