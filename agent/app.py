@@ -11,6 +11,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from agent import config as configuration
 from agent.alerting.library import Library
 from agent.alerting.panel_service import PanelService
 from agent.alerting.policy import Policy
+from agent.alerting.quiet import quiet
 from agent.alerting.service import AlertingService
 from agent.alerting.signals import Signals
 from agent.alerting.sos_service import SosService
@@ -30,7 +32,7 @@ from agent.arrival import places
 from agent.arrival.geofence import Circle, Polygon, Shape
 from agent.arrival.own_beacon import OwnBeacon, key_path
 from agent.arrival.service import ArrivalService, Orders
-from agent.commands import Rooms
+from agent.commands import Rooms, shop_status
 from agent.config import Config, FenceConfig, Sound, Store
 from agent.contract import topics
 from agent.contract.commands import Desired
@@ -48,7 +50,9 @@ from agent.core.reporter import HealthReporter
 from agent.core.supervisor import Service, Supervisor
 from agent.fleet import desired
 from agent.fleet.commands import CommandService, CommandTable
-from agent.orders.service import OrderDesk
+from agent.orders.load_service import LoadService
+from agent.orders.service import LEAD_S, OrderDesk
+from agent.orders.stock import StockService
 from agent.page.door import Door
 from agent.page.server import Lan, PageService
 from agent.positioning.duty_service import DutyService, Rules
@@ -236,12 +240,21 @@ class App:
             self.clock,
             self.health,
             self.outbox,
-            Policy(alert.repeat_s, alert.escalate_s),
+            Policy(alert.repeat_s, _steps(alert.escalate_s)),
             speaker(),
             self.signals,
             self.changes.notify,
+            quiet=self._quiet,
         )
         self.rooms.append(self.alerting)
+
+    def _quiet(self) -> bool:
+        """With a clock that nobody set, it is better heard than slept through."""
+        span = self.config.alert.quiet
+        if span is None or self.clock.quality() == "none":
+            return False
+        now = datetime.fromtimestamp(self.clock.wall(), self.config.device.zone)
+        return quiet(span, now.hour * 60 + now.minute)
 
     def _wire_printing(self) -> None:
         troubles = PrinterTroubles(self.alerting, self.clock)
@@ -277,9 +290,26 @@ class App:
 
     def _wire_orders(self) -> None:
         self.orders = OrderDesk(
-            self.database, self.clock, self.outbox, self.desk, self.alerting, self.changes.notify
+            self.database,
+            self.clock,
+            self.outbox,
+            self.desk,
+            self.alerting,
+            self.changes.notify,
+            lead_s=_lead_s(self.config),
+        )
+        self.stock = StockService(
+            self.database,
+            self.clock,
+            self.outbox,
+            self.alerting,
+            self.changes.notify,
+            low=self.config.alert.low_stock,
         )
         self.rooms.append(self.orders)
+        if self.config.role == "shop":
+            telling = LoadService(self.database, self.clock, self.outbox, self.changes, shop_status)
+            self.rooms.append(telling)
 
     def _wire_sos(self) -> None:
         self.sos = SosService(
@@ -495,6 +525,7 @@ class App:
             self.inbox,
             self.uplink,
             self.orders,
+            self.stock,
             self.desk,
             self.alerting,
             self.speaker,
@@ -617,6 +648,16 @@ def _keep_s(store: Store) -> dict[Stream, float]:
     """Orders, prints and SOS wait for ever."""
     keep = configuration.seconds
     return {"telemetry": keep(store.keep_telemetry), "state": keep(store.keep_state)}
+
+
+def _steps(escalate_s: tuple[float, ...] | float) -> list[float]:
+    return sorted(escalate_s) if isinstance(escalate_s, tuple) else [escalate_s]
+
+
+def _lead_s(config: Config) -> float:
+    """Staff are reminded of a scheduled order when its first ticket is printed."""
+    leads = [configuration.seconds(p.lead) for p in config.printer if p.lead is not None]
+    return max(leads, default=LEAD_S)
 
 
 def _fence(fence: FenceConfig) -> Shape:

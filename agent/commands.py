@@ -24,6 +24,7 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.fleet.commands import CommandTable
 from agent.orders.service import OrderDesk
+from agent.orders.stock import StockService
 from agent.page.door import Door
 from agent.page.pins import Role
 from agent.positioning.duty_service import DutyService
@@ -58,13 +59,26 @@ class OnOrder(Params, frozen=True):
     order_id: str
 
 
+class Nudge(Params, frozen=True):
+    order_id: str
+    note: Annotated[str, Meta(max_length=200)] | None = None
+
+
+class SetStock(Params, frozen=True):
+    sku: Annotated[str, Meta(min_length=1, max_length=64)]
+    left: Annotated[int, Meta(ge=0, le=10**6)] | None = None  # portions
+    available: bool | None = None  # none: while there is something left
+    name: Annotated[str, Meta(max_length=200)] | None = None
+
+
 class RejectOrder(Params, frozen=True):
     order_id: str
     reason: Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class AckAlert(Params, frozen=True):
-    alert_id: str | None = None  # none: all of them
+    alert_id: str | None = None  # neither: all of them
+    order_id: str | None = None  # those of an order
 
 
 class Reprint(Params, frozen=True):
@@ -148,6 +162,7 @@ class Rooms:
     inbox: Inbox
     uplink: Uplink
     orders: OrderDesk
+    stock: StockService
     desk: PrintingDesk
     alerting: AlertingService
     speaker: Speaker  # one of its own, for tests of the sound
@@ -166,7 +181,12 @@ class Rooms:
         add("order.accept", "Accept an order.", self.accept, OnOrder)
         add("order.reject", "Reject an order, with a reason.", self.reject, RejectOrder)
         add("order.ready", "An order is ready to be picked up.", self.ready, OnOrder)
+        add("order.picked_up", "An order was handed over.", self.picked_up, OnOrder)
+        add("order.urge", "A customer urges: staff must hear of it.", self.urge, Nudge)
+        add("order.refund", "A customer wants a refund: staff must hear of it.", self.refund, Nudge)
         add("alert.ack", "Acknowledge an alert, or all.", self.acknowledge, AckAlert)
+        add("stock.set", "How much of something is left.", self.set_stock, SetStock)
+        add("stock.list", "What is running out or sold out.", self.list_stock, changes=False)
         add("printer.reprint", "Print tickets again, marked.", self.reprint, Reprint)
         add("printer.resume", "Decide about tickets that waited.", self.resume, Resume)
         add("printer.test", "Print a test page.", self.test_page, OnPrinter)
@@ -242,9 +262,11 @@ class Rooms:
                 }
                 for alert in await self.alerting.open_alerts()
             ],
-            "waiting": await self.orders.waiting(),
+            "waiting": (load := await self.orders.load()).pending,
+            "load": load,
+            "stock": await self._short_stock(),
             "late_s": config.alert.escalate_s,
-            "shop_status": await self.database.read(_shop_status),
+            "shop_status": await self.database.read(shop_status),
             "sos": await self.sos.raised(),
             "rider": self.duty.view() if self.duty else None,
         }
@@ -280,6 +302,12 @@ class Rooms:
                     "order": stored.order,
                     "stage": stored.stage,
                     "received": stored.received,
+                    "settled": stored.settled,
+                    "by": stored.acted_by,
+                    "unconfirmed": stored.acted,
+                    "conflict": stored.conflict,
+                    "remind_at": stored.remind_at,
+                    "lapse_at": stored.lapse_at,
                     "jobs": await self.desk.jobs(stored.order.order_id),
                 }
                 for stored in found[: params.limit]
@@ -297,6 +325,29 @@ class Rooms:
 
     async def ready(self, params: OnOrder, by: str) -> str:
         return await self.orders.act(params.order_id, "ready", by)
+
+    async def picked_up(self, params: OnOrder, by: str) -> str:
+        return await self.orders.act(params.order_id, "picked_up", by)
+
+    async def urge(self, params: Nudge, _by: str) -> str:
+        return await self.orders.nudge(params.order_id, "urged", params.note)
+
+    async def refund(self, params: Nudge, _by: str) -> str:
+        return await self.orders.nudge(params.order_id, "refund", params.note)
+
+    # --- stock ------------------------------------------------------------------------------------
+
+    async def set_stock(self, params: SetStock, by: str) -> dict[str, Any]:
+        goods = await self.stock.put(
+            params.sku, name=params.name, left=params.left, available=params.available, by=by
+        )
+        return goods._asdict()
+
+    async def list_stock(self, _params: Any, _by: str) -> list[dict[str, Any]]:
+        return await self._short_stock()
+
+    async def _short_stock(self) -> list[dict[str, Any]]:
+        return [goods._asdict() for goods in await self.stock.short(PAGE_MAX)]
 
     async def set_shop(self, params: SetShop, by: str) -> str:
         row = (SHOP_KEY, params.status)
@@ -351,7 +402,7 @@ class Rooms:
     # --- alerts and SOS ---------------------------------------------------------------------------
 
     async def acknowledge(self, params: AckAlert, by: str) -> list[str]:
-        return await self.alerting.acknowledge(params.alert_id, by)
+        return await self.alerting.acknowledge(params.alert_id, by, params.order_id)
 
     async def test_sound(self, _params: Any, _by: str) -> str:
         await self.speaker.open()
@@ -452,6 +503,6 @@ class Rooms:
         raise Rejected("no_panel", "only a simulated panel can be pressed by a command")
 
 
-def _shop_status(connection: Any) -> str:
+def shop_status(connection: Any) -> Status:
     row = connection.execute("SELECT value FROM meta WHERE key = ?", (SHOP_KEY,)).fetchone()
     return row[0] if row else "open"

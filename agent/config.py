@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from agent import layers
+from agent.alerting.quiet import SPAN
 from agent.contract import topics
 from agent.contract.local import STORE_DEFAULT
 from agent.layers import ConfigError
@@ -311,7 +312,17 @@ class Alert(Section, frozen=True, kw_only=True):
     """How alerts insist."""
 
     repeat_s: Annotated[Positive, says("between two sounds")] = 8.0
-    escalate_s: Annotated[Positive, says("without an answer for so long, it gets louder")] = 90.0
+    escalate_s: Annotated[
+        tuple[Positive, ...] | Positive,
+        says("without an answer for so long: louder, then siren and buzzer; each is told"),
+    ] = (30.0, 90.0, 180.0)
+    quiet: Annotated[
+        Annotated[str, Meta(pattern=SPAN)] | None,
+        says("`22:00-07:00`: only an SOS is heard then, the rest afterwards; none: never quiet"),
+    ] = None
+    low_stock: Annotated[
+        int, Meta(ge=0, le=1000), says("fewer portions of something are an alert; 0: never")
+    ] = 5
 
 
 class PanelConfig(Section, frozen=True, kw_only=True):

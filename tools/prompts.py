@@ -34,6 +34,12 @@ PHRASES = {
         "courier": "qi2 shou3 yi3 dao4 dian4",  # 骑手已到店
         "sos": "qiu2 jiu4",  # 求救
         "offline": "wang3 luo4 yi3 duan4 kai1",  # 网络已断开
+        "conflict": "he2 dui4 ding4 dan1",  # 核对订单
+        "refund": "shen1 qing3 tui4 kuan3",  # 申请退款
+        "urged": "cui1 dan1",  # 催单
+        "due": "yu4 yue1 dan1 bei4 can1",  # 预约单备餐
+        "low_stock": "ku4 cun2 bu4 zu2",  # 库存不足
+        "auto_accepted": "zi4 dong4 jie1 dan1",  # 自动接单
     },
     "en": {
         "new_order": "new order",
@@ -44,6 +50,12 @@ PHRASES = {
         "courier": "courier is here",
         "sos": "emergency",
         "offline": "offline",
+        "conflict": "check order",
+        "refund": "refund asked",
+        "urged": "customer waits",
+        "due": "begin scheduled order",
+        "low_stock": "low stock",
+        "auto_accepted": "auto order",
     },
 }
 DIGITS = {

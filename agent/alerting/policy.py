@@ -2,8 +2,9 @@
 
 One sound at a time, and never a backlog of sounds: what was raised while another one sounded is
 spoken of once, by its newest alert. A new cause is heard next, the most urgent first; after that,
-every `repeat_s` the cause that was heard longest ago. After `escalate_s` without an answer an alert
-escalates: once for the back end, and louder from then on.
+every `repeat_s` the cause that was heard longest ago. At each of `escalate_s` without an answer an
+alert escalates by one level: told to the back end once, and more insistent from then on.
+In quiet hours only what cannot wait is heard; the rest is when they are over.
 
     (raised) -> sounding -> escalated -> acknowledged | expired
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 State = Literal["sounding", "escalated", "acknowledged", "expired"]
@@ -24,12 +25,20 @@ CAUSES = (
     "printer",
     "bad_order",
     "cancelled",
+    "conflict",
     "new_order",
+    "refund",
+    "urged",
+    "due",
     "changed",
     "courier",
+    "low_stock",
+    "auto_accepted",
     "offline",
 )
-STAYS = ("cancelled",)  # staff must hear of it although, indeed because, its order is over
+STAYS = ("cancelled", "refund")  # to be heard although, indeed because, the order is over
+ONCE = ("auto_accepted",)  # worth a sound, but nobody needs to answer
+ALWAYS = ("sos",)  # also in quiet hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +48,13 @@ class Alert:
     alert_id: str
     cause: str
     raised: int  # unix ms
-    escalated: bool = False
+    level: int = 0  # so often it escalated
     order_id: str | None = None
     detail: dict[str, Any] = field(default_factory=dict)  # e.g. {"day_seq": 12}
+
+    @property
+    def escalated(self) -> bool:
+        return self.level > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +62,15 @@ class Step:
     """What to do now, and how long it may take until the next look."""
 
     sound: Alert | None = None
-    loud: bool = False  # an alert of this cause has escalated
-    escalate: tuple[Alert, ...] = ()
+    level: int = 0  # to which an alert of this cause has escalated
+    escalate: tuple[Alert, ...] = ()  # with their new level
     wait_s: float | None = None  # None: until something changes
+
+
+def siren(level: int, levels: int) -> bool:
+    """Whether a sound of this level is the siren with the buzzer: from the second on, or the last
+    one where there is but one. Before it is only louder."""
+    return level >= min(2, levels) > 0
 
 
 def urgency(cause: str) -> int:
@@ -64,55 +83,64 @@ class Policy:
     """Remembers only the rhythm; the alerts themselves are given to each look."""
 
     repeat_s: float
-    escalate_s: float
+    escalate_s: Sequence[float]  # rising
     _since: dict[str, float] = field(default_factory=dict)  # alert_id -> monotonic s
-    _late: set[str] = field(default_factory=set)  # escalated, whether or not that is stored yet
+    _level: dict[str, int] = field(default_factory=dict)  # alert_id -> level, stored yet or not
     _heard: dict[str, float] = field(default_factory=dict)  # cause -> monotonic s
     _fresh: set[str] = field(default_factory=set)  # causes with something new to say
     _last: float = -math.inf
 
-    def look(self, now: float, wall_ms: int, alerts: Sequence[Alert]) -> Step:
+    def look(
+        self, now: float, wall_ms: int, alerts: Sequence[Alert], *, quiet: bool = False
+    ) -> Step:
         """`now` in monotonic seconds; `alerts` are all that are open. A sound that it returns
         counts as heard, whatever becomes of it."""
         self._meet(now, wall_ms, alerts)
         if not alerts:
             return Step()
-        late = tuple(a for a in alerts if not a.escalated and a.alert_id in self._late)
-        waits = [
-            self._since[alert.alert_id] + self.escalate_s - now
+        late = tuple(
+            replace(alert, level=self._level[alert.alert_id])
             for alert in alerts
-            if alert.alert_id not in self._late
+            if self._level[alert.alert_id] > alert.level
+        )
+        waits = [
+            self._since[alert.alert_id] + self.escalate_s[level] - now
+            for alert in alerts
+            if (level := self._level[alert.alert_id]) < len(self.escalate_s)
         ]
-        cause = self._next(now, {alert.cause for alert in alerts})
+        audible = {alert.cause for alert in alerts if not quiet or alert.cause in ALWAYS}
+        cause = self._next(now, audible)
         if cause is None:
-            return Step(escalate=late, wait_s=min([*waits, self._last + self.repeat_s - now]))
+            if audible:
+                waits.append(self._last + self.repeat_s - now)
+            return Step(escalate=late, wait_s=min(waits, default=None))
         self._fresh.discard(cause)
         self._heard[cause] = self._last = now
         ours = [alert for alert in alerts if alert.cause == cause]
         newest = max(ours, key=lambda alert: (alert.raised, alert.alert_id))
-        loud = any(alert.alert_id in self._late for alert in ours)
-        return Step(newest, loud, late, min([*waits, self.repeat_s]))
+        level = max(self._level[alert.alert_id] for alert in ours)
+        return Step(newest, level, late, min([*waits, self.repeat_s]))
 
     def _meet(self, now: float, wall_ms: int, alerts: Sequence[Alert]) -> None:
         """Learn of new alerts, forget closed ones. After a restart their age is known only by
         the wall clock; one that was wrong makes an alert escalate early, never late."""
-        since, late = {}, set()
+        since, levels = {}, {}
         for alert in alerts:
             known = self._since.get(alert.alert_id)
             age = max(0, wall_ms - alert.raised) / 1000
             since[alert.alert_id] = began = now - age if known is None else known
-            if alert.escalated or began + self.escalate_s <= now:
-                late.add(alert.alert_id)
-            if known is None or (alert.alert_id in late and alert.alert_id not in self._late):
+            level = max(alert.level, sum(began + after <= now for after in self.escalate_s))
+            levels[alert.alert_id] = level
+            if known is None or level > self._level[alert.alert_id]:
                 self._fresh.add(alert.cause)
         causes = {alert.cause for alert in alerts}
-        self._since, self._late, self._fresh = since, late, self._fresh & causes
+        self._since, self._level, self._fresh = since, levels, self._fresh & causes
         self._heard = {cause: t for cause, t in self._heard.items() if cause in causes}
 
     def _next(self, now: float, causes: set[str]) -> str | None:
         """The cause to sound now."""
-        if self._fresh:
-            return min(self._fresh, key=urgency)
-        if now < self._last + self.repeat_s:
+        if fresh := self._fresh & causes:
+            return min(fresh, key=urgency)
+        if not causes or now < self._last + self.repeat_s:
             return None
         return min(causes, key=lambda cause: (self._heard.get(cause, -math.inf), urgency(cause)))

@@ -11,10 +11,11 @@ import asyncio
 import math
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from agent.alerting import table
-from agent.alerting.policy import STAYS, Alert, Policy, State, Step
+from agent.alerting.policy import ONCE, STAYS, Alert, Policy, State, Step, siren
 from agent.alerting.signals import Signals
 from agent.alerting.speaker import REOPEN_S, Speaker
 from agent.alerting.voice import clips
@@ -28,6 +29,8 @@ from agent.store.database import Database, StoreError
 T = TypeVar("T")
 
 BUZZ_S = 1.0
+QUIET_LOOK_S = 30.0  # whether the quiet hours are over
+CHECK_S = 300.0  # whether the loudspeaker is still there, while nothing sounds
 DISK_GRACE_S = 5.0
 PRUNE_S = 6 * 3600.0
 KEEP_S = 7 * 86400.0  # closed alerts; so long an id cannot be raised twice
@@ -46,8 +49,12 @@ class AlertingService:
         speaker: Speaker,
         signals: Signals,
         changed: Callable[[], None],
+        *,
+        quiet: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`changed` is called in the event loop after every change of an alert made here."""
+        """`changed` is called in the event loop after every change of an alert made here; `quiet`
+        says whether it is a time in which only what cannot wait is heard."""
+        self._quiet = quiet
         self._database = database
         self._clock = clock
         self._health = health
@@ -96,11 +103,18 @@ class AlertingService:
         ours = [alert for alert in table.unanswered(tx) if alert.alert_id == alert_id]
         self._move(tx, ours, "expired", by)
 
+    def open_in(self, tx: sqlite3.Connection, cause: str, order_id: str) -> str | None:
+        """The id of an order's open alert of this cause."""
+        for alert in table.unanswered(tx):
+            if (alert.cause, alert.order_id) == (cause, order_id):
+                return alert.alert_id
+        return None
+
     def _move(
         self, tx: sqlite3.Connection, alerts: Sequence[Alert], state: State, by: str | None
     ) -> None:
         for alert in alerts:
-            table.set_state(tx, alert.alert_id, state, self._wall_ms(), by)
+            table.set_state(tx, alert, state, self._wall_ms(), by)
             self._tell(tx, alert, state, by)
 
     def _tell(self, tx: sqlite3.Connection, alert: Alert, state: State, by: str | None) -> None:
@@ -110,6 +124,7 @@ class AlertingService:
             state=state,
             by=by,
             order_id=alert.order_id,
+            level=alert.level if state == "escalated" else 0,
         )
         self._recorder.put(tx, event)
 
@@ -175,16 +190,21 @@ class AlertingService:
                 if step.sound is None:
                     await heartbeat.idle(self._pause(step.wait_s))
                 else:
-                    await heartbeat.idle(self._sound(step.sound, loud=step.loud))
+                    await heartbeat.idle(self._sound(step.sound, step.level))
         finally:
             await self._speaker.close()
 
     async def _look(self) -> Step:
         await self._load()
         self._signals.light("alert", "blink" if self._alerts else "off")
-        step = self._policy.look(self._clock.monotonic(), self._wall_ms(), self._alerts)
+        quiet = self._quiet()
+        now = self._clock.monotonic()
+        step = self._policy.look(now, self._wall_ms(), self._alerts, quiet=quiet)
         if step.escalate:
-            await self._escalate([alert.alert_id for alert in step.escalate])
+            await self._escalate({alert.alert_id: alert.level for alert in step.escalate})
+        if quiet and self._alerts:
+            wait_s = QUIET_LOOK_S if step.wait_s is None else min(QUIET_LOOK_S, step.wait_s)
+            return replace(step, wait_s=wait_s)
         return step
 
     async def _load(self) -> None:
@@ -197,11 +217,15 @@ class AlertingService:
         else:
             self._disk(None)
 
-    async def _escalate(self, ids: Sequence[str]) -> None:
+    async def _escalate(self, levels: dict[str, int]) -> None:
         """Told once; the policy asks again until it is stored."""
 
         def store(tx: sqlite3.Connection) -> None:
-            late = [a for a in table.unanswered(tx) if a.alert_id in ids and not a.escalated]
+            late = [
+                replace(alert, level=levels[alert.alert_id])
+                for alert in table.unanswered(tx)
+                if levels.get(alert.alert_id, 0) > alert.level
+            ]
             self._move(tx, late, "escalated", None)
 
         try:
@@ -227,22 +251,40 @@ class AlertingService:
 
     async def _pause(self, wait_s: float | None) -> None:
         """Until woken, until the policy wants to look again, or until a loudspeaker may be back."""
-        limit = REOPEN_S if self._speaker.wanted else PRUNE_S
+        limit = REOPEN_S if self._speaker.wanted else CHECK_S
         limit = limit if wait_s is None else min(limit, wait_s)
         await _first(self._woken.wait(), self._clock.sleep(limit))
+        if not self._alerts and not self._woken.is_set():
+            await self._speaker.check(CHECK_S)
 
-    async def _sound(self, alert: Alert, *, loud: bool) -> None:
+    async def _sound(self, alert: Alert, level: int) -> None:
         """One alert, once; cut short when it is answered meanwhile."""
         self._sounding, self._hushed = alert, False
         try:
-            await _first(self._utter(alert, loud=loud), self._answered(alert))
+            await _first(self._utter(alert, level), self._answered(alert))
+            if alert.cause in ONCE:
+                await self._over(alert.cause)
         finally:
             self._sounding = None
             self._signals.buzz(on=False)
 
-    async def _utter(self, alert: Alert, *, loud: bool) -> None:
-        heard = await self._speaker.say(clips(alert, loud=loud), loud=loud)
-        if loud or not heard:
+    async def _over(self, cause: str) -> None:
+        """What needs no answer was heard; all of its cause, because one sound spoke for them."""
+
+        def close(tx: sqlite3.Connection) -> None:
+            heard = {alert.alert_id for alert in self._alerts}
+            ours = [a for a in table.unanswered(tx) if a.cause == cause and a.alert_id in heard]
+            self._move(tx, ours, "expired", None)
+
+        try:
+            await self._write(close)
+        except StoreError as error:
+            self._disk(error)
+
+    async def _utter(self, alert: Alert, level: int) -> None:
+        insists = siren(level, len(self._policy.escalate_s))
+        heard = await self._speaker.say(clips(alert, loud=insists), loud=level > 0)
+        if insists or not heard:
             self._signals.buzz(on=True)
             await self._clock.sleep(BUZZ_S)
 

@@ -37,6 +37,7 @@ class Speaker:
         self._player: SoundPlayer | None = None
         self._stack = AsyncExitStack()
         self._retry_at = -math.inf
+        self._checked_at = -math.inf
 
     @property
     def wanted(self) -> bool:
@@ -55,6 +56,7 @@ class Speaker:
             await self._lost(error)
         else:
             self._health.clear("sound")
+            self._checked_at = self._clock.monotonic()
 
     async def say(self, names: Sequence[str], *, loud: bool) -> bool:
         """False when nothing was heard. Cancelling stops the sound at once."""
@@ -69,6 +71,13 @@ class Speaker:
         if heard:
             self._health.clear("sound.prompts")
         return heard
+
+    async def check(self, every_s: float) -> None:
+        """Open it anew once in a while, so that a card that was pulled out is known before it is
+        needed."""
+        if self._player is not None and self._clock.monotonic() >= self._checked_at + every_s:
+            await self.close()
+            await self.open()
 
     async def close(self) -> None:
         self._player = None

@@ -12,9 +12,9 @@ from agent.contract.wire import encode
 
 _INSERT = """INSERT INTO alerts (alert_id, cause, state, order_id, raised, changed, by, detail)
 VALUES (?, ?, 'sounding', ?, ?, ?, NULL, ?) ON CONFLICT (alert_id) DO NOTHING"""
-_OPEN = """SELECT alert_id, cause, state, order_id, raised, detail FROM alerts
+_OPEN = """SELECT alert_id, cause, level, order_id, raised, detail FROM alerts
 WHERE state IN ('sounding', 'escalated') ORDER BY raised, alert_id"""
-_STATE = "UPDATE alerts SET state = ?, changed = ?, by = ? WHERE alert_id = ?"
+_STATE = "UPDATE alerts SET state = ?, changed = ?, by = ?, level = ? WHERE alert_id = ?"
 _PRUNE = """DELETE FROM alerts WHERE state NOT IN ('sounding', 'escalated') AND changed < ?"""
 
 
@@ -38,18 +38,18 @@ def unanswered(tx: sqlite3.Connection) -> list[Alert]:
             alert_id,
             cause,
             raised,
-            escalated=state == "escalated",
+            level=level,
             order_id=order_id,
             detail=msgspec.json.decode(detail, type=dict[str, Any]),
         )
-        for alert_id, cause, state, order_id, raised, detail in tx.execute(_OPEN)
+        for alert_id, cause, level, order_id, raised, detail in tx.execute(_OPEN)
     ]
 
 
 def set_state(
-    tx: sqlite3.Connection, alert_id: str, state: State, changed_ms: int, by: str | None
+    tx: sqlite3.Connection, alert: Alert, state: State, changed_ms: int, by: str | None
 ) -> None:
-    tx.execute(_STATE, (state, changed_ms, by, alert_id))
+    tx.execute(_STATE, (state, changed_ms, by, alert.level, alert.alert_id))
 
 
 def prune(tx: sqlite3.Connection, before_ms: int) -> None:

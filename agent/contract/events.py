@@ -120,10 +120,11 @@ class AlertEvent(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "alert"
     STREAM: ClassVar[Stream] = "critical"
     alert_id: str
-    cause: str  # new_order, changed, cancelled, printer, sos, bad_order ...
+    cause: str  # new_order, urged, refund, changed, cancelled, printer, sos, low_stock ...
     state: Literal["sounding", "escalated", "acknowledged", "expired"]
     by: str | None
     order_id: str | None = None
+    level: int = 0  # escalated: for the how-many-th time
 
 
 class Sos(Body, frozen=True, kw_only=True):
@@ -135,11 +136,22 @@ class Sos(Body, frozen=True, kw_only=True):
     position_age_s: float | None = None
 
 
+class Load(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """How busy a shop is. Orders of the last day; latencies of the last hour."""
+
+    pending: int  # nobody has accepted or rejected them
+    preparing: int
+    accepted: int = 0  # in the last hour
+    accept_p50_s: float | None = None  # from the order's receipt here to its acceptance
+    accept_p90_s: float | None = None
+
+
 class Shop(Body, frozen=True, kw_only=True):
     KIND: ClassVar[str] = "shop"
     STREAM: ClassVar[Stream] = "state"
     status: Literal["open", "busy", "closed"]
-    by: str | None = None
+    by: str | None = None  # who set it; none: only the load changed
+    load: Load | None = None
 
 
 class Stock(Body, frozen=True, kw_only=True):
@@ -148,6 +160,7 @@ class Stock(Body, frozen=True, kw_only=True):
     sku: str
     available: bool
     by: str | None = None
+    left: int | None = None  # portions; none: nobody counts them
 
 
 class Health(Body, frozen=True, kw_only=True):

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from agent.contract.orders import Order
 from agent.contract.wire import encode
 from agent.core.clock import BUILD_TIME
-from agent.orders.lifecycle import Owner, Stage
+from agent.orders.lifecycle import Action, Owner, Stage
 
-_PUT = """INSERT INTO orders (order_id, version, status, stage, received, document)
-VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (order_id) DO UPDATE SET
+_PUT = """INSERT INTO orders (order_id, version, status, stage, received, document, acted, acted_by,
+settled, conflict, remind_at, lapse_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (order_id) DO UPDATE SET
 version = excluded.version, status = excluded.status, stage = excluded.stage,
-document = excluded.document"""
-_GET = "SELECT stage, received, document FROM orders WHERE order_id = ?"
-_STAGE = "UPDATE orders SET stage = ? WHERE order_id = ?"
-_LIST = """SELECT stage, received, document FROM orders
-WHERE received < ? ORDER BY received DESC LIMIT ?"""
+document = excluded.document, acted = excluded.acted, acted_by = excluded.acted_by,
+settled = excluded.settled, conflict = excluded.conflict, remind_at = excluded.remind_at,
+lapse_at = excluded.lapse_at"""
+_COLUMNS = "document, stage, received, acted, acted_by, settled, conflict, remind_at, lapse_at"
+_GET = f"SELECT {_COLUMNS} FROM orders WHERE order_id = ?"  # noqa: S608 - of a constant
+_LIST = f"""SELECT {_COLUMNS} FROM orders
+WHERE received < ? ORDER BY received DESC LIMIT ?"""  # noqa: S608 - of a constant
+_OLDEST = f"""SELECT {_COLUMNS} FROM orders
+WHERE stage = ? AND received >= ? ORDER BY received LIMIT 1"""  # noqa: S608 - of a constant
+_REMIND = f"SELECT {_COLUMNS} FROM orders WHERE remind_at <= ?"  # noqa: S608 - of a constant
+_LAPSED = f"SELECT {_COLUMNS} FROM orders WHERE lapse_at <= ?"  # noqa: S608 - of a constant
+_LATENCIES = """SELECT settled - received FROM orders
+WHERE settled >= ? AND stage != 'rejected' ORDER BY settled DESC LIMIT ?"""
 _KNOWN = """SELECT order_id, version FROM orders
 WHERE received >= ? ORDER BY received DESC LIMIT ?"""
 _PRUNE = "DELETE FROM orders WHERE received < ?"
@@ -41,12 +50,19 @@ class Stored(NamedTuple):
     order: Order
     stage: Stage
     received: int  # unix ms
+    acted: Action | None = None  # by staff; the back end has not confirmed it
+    acted_by: str | None = None  # the last who did something
+    settled: int | None = None  # unix ms of its acceptance or rejection
+    conflict: str | None = None
+    remind_at: int | None = None  # unix ms, of a scheduled order
+    lapse_at: int | None = None  # unix ms, while nobody accepted it
 
 
-def put(tx: sqlite3.Connection, order: Order, stage: Stage, received_ms: int) -> None:
-    """Insert, or replace the document and keep when it was first received."""
-    row = (order.order_id, order.version, order.status, stage, received_ms, encode(order))
-    tx.execute(_PUT, row)
+def put(tx: sqlite3.Connection, stored: Stored) -> None:
+    """Insert, or replace all but when it was first received."""
+    order = stored.order
+    row = (order.order_id, order.version, order.status, stored.stage, stored.received)
+    tx.execute(_PUT, (*row, encode(order), *stored[3:]))
 
 
 def get(tx: sqlite3.Connection, order_id: str) -> Stored | None:
@@ -54,8 +70,24 @@ def get(tx: sqlite3.Connection, order_id: str) -> Stored | None:
     return _stored(*row) if row else None
 
 
-def set_stage(tx: sqlite3.Connection, order_id: str, stage: Stage) -> None:
-    tx.execute(_STAGE, (stage, order_id))
+def oldest(tx: sqlite3.Connection, stage: Stage, since_ms: int) -> Stored | None:
+    row = tx.execute(_OLDEST, (stage, since_ms)).fetchone()
+    return _stored(*row) if row else None
+
+
+def to_remind(tx: sqlite3.Connection, now_ms: int) -> list[Stored]:
+    """Scheduled orders with which it is time to begin."""
+    return [_stored(*row) for row in tx.execute(_REMIND, (now_ms,))]
+
+
+def lapsed(tx: sqlite3.Connection, now_ms: int) -> list[Stored]:
+    """Those whose time to be accepted is over."""
+    return [_stored(*row) for row in tx.execute(_LAPSED, (now_ms,))]
+
+
+def latencies(tx: sqlite3.Connection, since_ms: int, limit: int) -> list[int]:
+    """Milliseconds from receipt to acceptance, of the orders accepted since then."""
+    return [row[0] for row in tx.execute(_LATENCIES, (since_ms, limit))]
 
 
 def newest(tx: sqlite3.Connection, limit: int, before_ms: int) -> list[Stored]:
@@ -102,5 +134,5 @@ def prune(tx: sqlite3.Connection, before_ms: int) -> None:
     tx.execute(_LOST)
 
 
-def _stored(stage: Stage, received: int, document: bytes) -> Stored:
-    return Stored(msgspec.json.decode(document, type=Order), stage, received)
+def _stored(document: bytes, *rest: Any) -> Stored:
+    return Stored(msgspec.json.decode(document, type=Order), *rest)

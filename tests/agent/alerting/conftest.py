@@ -114,7 +114,7 @@ def open_bench(tmp_path: Path) -> OpenBench:
             clock,
             health,
             recorder,
-            Policy(repeat_s=8, escalate_s=90),
+            Policy(repeat_s=8, escalate_s=[90]),
             speaker,
             signals,
             lambda: changes.append(None),

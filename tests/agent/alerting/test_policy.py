@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.alerting.policy import CAUSES, Alert, Policy, urgency
+from agent.alerting.policy import CAUSES, Alert, Policy, siren, urgency
 from agent.alerting.voice import clips
 
 WALL = 1_800_000_000_000
@@ -17,7 +17,7 @@ def alert(name: str, cause: str = "new_order", *, raised: int = WALL) -> Alert:
 
 
 def policy() -> Policy:
-    return Policy(repeat_s=8, escalate_s=90)
+    return Policy(repeat_s=8, escalate_s=[90])
 
 
 def test_nothing_open_nothing_to_do() -> None:
@@ -78,13 +78,13 @@ def test_an_alert_escalates_once_and_is_loud_from_then_on() -> None:
     p.look(0, WALL, [one])
     p.look(89, WALL, [one])
     late = p.look(90, WALL, [one])
-    assert late.escalate == (one,)
+    assert late.escalate == (replace(one, level=1),)
     assert late.sound is one, "escalating is worth a sound at once"
-    assert late.loud
-    stored = replace(one, escalated=True)
+    assert late.level == 1
+    stored = replace(one, level=1)
     after = p.look(98, WALL, [stored])
     assert after.escalate == ()
-    assert after.loud
+    assert after.level == 1
 
 
 def test_while_the_escalation_cannot_be_stored_it_is_asked_for_but_does_not_sound_more_often() -> (
@@ -94,12 +94,48 @@ def test_while_the_escalation_cannot_be_stored_it_is_asked_for_but_does_not_soun
     p.look(0, WALL, [one])
     sounds = [step for t in range(90, 190) if (step := p.look(t, WALL, [one])).sound]
     assert len(sounds) <= 14
-    assert p.look(190, WALL, [one]).escalate == (one,)
+    assert p.look(190, WALL, [one]).escalate == (replace(one, level=1),)
+
+
+def test_each_level_is_told_once_and_the_siren_is_for_the_second() -> None:
+    p, one = Policy(repeat_s=8, escalate_s=[30, 90, 180]), alert("a")
+    told, levels = [], []
+    for second in range(0, 300, 2):
+        step = p.look(second, WALL + second * 1000, [one])
+        for late in step.escalate:
+            told.append((second, late.level))
+            one = late
+        if step.sound and step.level not in levels:
+            levels.append(step.level)
+    assert told == [(30, 1), (90, 2), (180, 3)]
+    assert levels == [0, 1, 2, 3]
+    assert [siren(level, 3) for level in levels] == [False, False, True, True]
+    assert [siren(level, 1) for level in (0, 1)] == [False, True]
+
+
+def test_after_a_restart_no_level_is_told_twice() -> None:
+    old = alert("a", raised=WALL - 100_000)
+    p = Policy(repeat_s=8, escalate_s=[30, 90, 180])
+    (late,) = p.look(0, WALL, [old]).escalate
+    assert late.level == 2
+    again = Policy(repeat_s=8, escalate_s=[30, 90, 180])
+    assert again.look(5, WALL + 5_000, [late]).escalate == ()
+
+
+def test_in_quiet_hours_only_an_sos_is_heard_and_the_rest_when_they_are_over() -> None:
+    p, order, sos = policy(), alert("o"), alert("s", "sos")
+    assert p.look(0, WALL, [order], quiet=True).sound is None
+    assert p.look(10, WALL, [order, sos], quiet=True).sound is sos
+    assert p.look(12, WALL, [order, sos], quiet=True).sound is None
+    late = p.look(90, WALL, [order], quiet=True)
+    assert late.sound is None
+    assert [a.alert_id for a in late.escalate] == ["o"], "the back end hears of it all the same"
+    assert p.look(95, WALL, late.escalate).sound is late.escalate[0]
 
 
 def test_after_a_restart_age_is_taken_from_the_wall_clock() -> None:
     old = alert("a", raised=WALL - 100_000)
-    assert policy().look(0, WALL, [old]).escalate == (old,)
+    assert policy().look(0, WALL, [old]).escalate == (replace(old, level=1),)
     from_the_future = alert("b", raised=WALL + 10**9)
     assert policy().look(0, WALL, [from_the_future]).escalate == ()
 
@@ -134,7 +170,7 @@ def test_every_open_cause_is_heard_in_bounded_time_and_sounds_never_pile_up(
     alerts: list[Alert] = []
     since: dict[str, float] = {}  # cause -> open and unheard since
     sounds: list[float] = []
-    escalated: list[str] = []
+    escalated: list[tuple[str, int]] = []
     raised = 0
     news: list[float] = []  # when something was raised or escalated: it is heard before the rest
     for wait, (what, which) in [*events, (100.0, ("close", 99))]:
@@ -142,9 +178,9 @@ def test_every_open_cause_is_heard_in_bounded_time_and_sounds_never_pile_up(
         while True:
             step = p.look(now, WALL + int(now * 1000), alerts)
             for late in step.escalate:
-                escalated.append(late.alert_id)
+                escalated.append((late.alert_id, late.level))
                 news.append(now)
-                alerts = [replace(a, escalated=True) if a == late else a for a in alerts]
+                alerts = [late if a.alert_id == late.alert_id else a for a in alerts]
             if step.sound:
                 assert step.sound.alert_id in {a.alert_id for a in alerts}
                 sounds.append(now)

@@ -28,7 +28,10 @@ ORDER = Order(
         ("ready", "picked_up", "picked_up"),
         ("received", "picked_up", None),
         ("cancelled", "accepted", None),
-        ("closed", "ready", None),
+        ("closed", "ready", "closed"),
+        ("ready", "accepted", "ready"),
+        ("cancelled", "rejected", "cancelled"),
+        ("rejected", "ready", None),
     ],
 )
 def test_what_staff_may_do(stage: Stage, action: Action, after: Stage | None) -> None:
@@ -44,6 +47,9 @@ def test_what_staff_may_do(stage: Stage, action: Action, after: Stage | None) ->
         ("accepted", "pending", "accepted"),
         ("ready", "preparing", "ready"),
         ("rejected", "pending", "rejected"),
+        ("rejected", "preparing", "accepted"),
+        ("closed", "delivering", "closed"),
+        ("closed", "cancelled", "cancelled"),
         ("accepted", "cancelled", "cancelled"),
         ("picked_up", "completed", "closed"),
     ],
