@@ -256,7 +256,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         printer = Emupos(folder, options.emupos) if options.emupos else Virtual(folder)
-        stored = multiprocessing.Value("i", 0)
+        stored = multiprocessing.Value("i", 0, lock=False)  # its holder may be killed
         last = False
         while not last:
             last = kills >= options.kills

@@ -37,7 +37,9 @@ MUTE_POLL_S = 30.0  # one that says nothing: only whether it is there
 FAULT_POLL_S = 0.5  # how soon a remedied fault is noticed
 BACKOFF_MAX_S = 4.0
 UNREACHABLE_GRACE_S = 3.0  # the shop's till may hold the connection for a moment
-REROUTE_AFTER_S = 8.0
+REROUTE_AFTER_S = 6.0  # since it was last seen well: with the desk's tick, within 8 s of its death
+UNNOTICED_S = 5.0  # for so long a printer may have stalled, when that is noticed
+CONNECTING_S = 2.0  # and so long has it not been reached
 SILENT_S = 120.0  # then it is written to blindly: better paper without proof than none
 FINISH_S = 5.0  # for the ticket under way when the agent is stopped
 PATIENCE_S = 600.0  # for somebody to bring paper while half a ticket hangs in the printer
@@ -99,6 +101,7 @@ class PrinterService:
         self._stack = AsyncExitStack()
         self._printer: Printer | None = None
         self._trouble: Trouble | None = None
+        self._well_at = clock.monotonic()  # when it was last seen well
         self._backoff = FAULT_POLL_S
         self._dirty = False  # a job broke off: resync before the next
         self._ending = False  # the ticket under way is the last one
@@ -393,7 +396,9 @@ class PrinterService:
     async def _fail(self, fault: str, detail: str | None = None) -> None:
         now = self._clock.monotonic()
         if self._trouble is None:
-            self._trouble = Trouble(fault, now, self._now_ms())
+            unnoticed = CONNECTING_S if fault == "unreachable" else UNNOTICED_S
+            since = max(self._well_at, now - unnoticed)
+            self._trouble = Trouble(fault, since, self._now_ms())
         trouble = self._trouble
         news = not trouble.told or trouble.fault != fault
         trouble.fault = fault
@@ -415,6 +420,7 @@ class PrinterService:
 
     def _recovered(self) -> None:
         self._backoff = FAULT_POLL_S
+        self._well_at = self._clock.monotonic()
         trouble, self._trouble = self._trouble, None
         if trouble is None:
             return

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import msgspec
+import pytest
 
 from agent.contract.events import PrintEvent
 from agent.store import lost
@@ -195,6 +196,26 @@ def test_a_backup_takes_over_from_a_dead_printer_and_says_for_whom(make_shop, gi
                 await shop.order(given.order(2))
                 await shop.until(lambda: len(shop.papers("kitchen")) == 1)
                 assert "#2" in shop.papers("kitchen")[0]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("fault", ["power_off", "paper_out"])
+def test_a_backup_prints_within_8_seconds_of_a_printers_death(make_shop, given, fault):
+    async def main():
+        kitchen = given.printer("kitchen", backup="bar")
+        bar = given.printer("bar", stations=["drinks"])
+        async with make_shop([kitchen, bar]) as shop, shop.running():
+            await shop.until(lambda: shop.virtual["kitchen"].connected)
+            await shop.clock.advance(7.3)
+            shop.virtual["kitchen"].fault(fault)
+            died = shop.clock.monotonic()
+            await shop.order(given.order(1))
+            await shop.until(lambda: shop.papers("bar"))
+            assert shop.clock.monotonic() - died <= 8.0
+            (paper,) = shop.papers("bar")
+            assert "BACKUP FROM kitchen" in paper
+            assert "DUPLICATE" not in paper, "provably none of it was sent"
 
     asyncio.run(main())
 
