@@ -38,8 +38,8 @@ NOWHERE = "\U0010ffff"  # no character: what a font draws for it is its sign for
 def _seen(clusters: list[str]) -> list[str]:
     """In the order in which they stand on paper: stretches of Arabic or Hebrew run leftwards.
 
-    A plain reading of Unicode's bidirectional algorithm (UAX 9) for lines of one direction with words
-    of the other; letters are not joined.
+    A plain reading of Unicode's bidirectional algorithm (UAX 9) for lines of one direction with
+    words of the other; letters are not joined.
     """
     out: list[str] = []
     stretch: list[str] = []

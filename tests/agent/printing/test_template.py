@@ -125,7 +125,7 @@ def test_an_essential_field_may_stand_in_an_if_of_itself():
 PIECES = st.lists(
     st.sampled_from(
         ["===", "---", "if note", "if bill", "if number", "if table", "for item", "for option",
-         "end", "for fee", "{number}", "[huge center] {number}", "[inverse] {name} >> [many] x{qty}",
+         "end", "for fee", "{number}", "[huge center] {number}", "[inverse] {name} >> [many] {qty}",
          "[qr] {note}", "{note}", "[banner] {note} {allergens}", "[pack] {due}  {order_id}", "x",
          "[hang]  - {name}", "{name}", "{qty}", "{allergens}", "{order_id}", "[right] {due}"]
     ),
@@ -200,7 +200,7 @@ def test_every_essential_field_exists():
             assert all("is missing" in problem for problem in caught.value.problems)
 
 
-# --- where they are from ----------------------------------------------------------------------------
+# --- where they are from --------------------------------------------------------------------------
 
 
 def test_sent_goes_before_the_shops_own_and_that_before_ours(tmp_path):
@@ -233,18 +233,17 @@ def test_one_that_is_sent_is_used_from_the_next_ticket_on_and_survives_a_restart
     from agent.printing.templates import stored
 
     async def check():
-        async with make_shop([given.printer()]) as shop:
-            async with shop.running():
-                with pytest.raises(Rejected, match="did you mean 'number'"):
-                    await shop.desk.set_template("kitchen", "{nmber}")
-                await shop.desk.set_template("kitchen", "HELLO\n" + LEAST)
-                sent = await shop.database.read(stored)
-                assert list(sent) == ["kitchen"]
-                await shop.order(given.order())
-                await shop.until(lambda: shop.papers("kitchen"))
-                assert shop.papers("kitchen")[0].startswith("HELLO")
-                assert shop.desk.templates()[0]["name"] == "expo"
-                await shop.desk.reset_template("kitchen")
-                assert await shop.database.read(stored) == {}
+        async with make_shop([given.printer()]) as shop, shop.running():
+            with pytest.raises(Rejected, match="did you mean 'number'"):
+                await shop.desk.set_template("kitchen", "{nmber}")
+            await shop.desk.set_template("kitchen", "HELLO\n" + LEAST)
+            sent = await shop.database.read(stored)
+            assert list(sent) == ["kitchen"]
+            await shop.order(given.order())
+            await shop.until(lambda: shop.papers("kitchen"))
+            assert shop.papers("kitchen")[0].startswith("HELLO")
+            assert shop.desk.templates()[0]["name"] == "expo"
+            await shop.desk.reset_template("kitchen")
+            assert await shop.database.read(stored) == {}
 
     asyncio.run(check())

@@ -115,6 +115,8 @@ def test_a_drawn_character_is_the_one_of_the_font(text):
     row = Image.frombytes("1", (WIDTH, PITCH), RASTER.draw(Text((Run(text),))).rows)
     x = 0
     for ch in text:
+        if RASTER._font_of(ch) is None:
+            pytest.skip("not all fonts on this machine")
         font = RASTER._font(RASTER._font_of(ch), CELL_HEIGHT - CELL_HEIGHT // 12)
         wide = CELL_WIDTH * charset.columns(ch)
         length = round(font.getlength(ch))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.printer import escpos
-from drivers.printer.elements import Beep, Bitmap, Cut, Feed, Image, Paper, Qr, Run, Text
+from drivers.printer.elements import Beep, Bitmap, Cut, Drawer, Feed, Image, Paper, Qr, Run, Text
 from drivers.printer.virtual import VirtualPrinter
 
 GBK = "宫保鸡丁辣汤面ＡＢ，。￥ひカ→※"
@@ -106,6 +106,12 @@ def test_a_line_that_the_charset_lacks_is_drawn_alone():
 def test_the_buzzer_sounds():
     data = escpos.encode([Beep(3), Cut()], charset="gb18030", draw=no_pictures)
     assert printed(data)[0].elements == (Beep(3),)
+
+
+def test_the_drawer_opens():
+    data = escpos.encode([Drawer(), Cut()], charset="gb18030", draw=no_pictures)
+    assert data.count(b"\x1bp\x00") == 1
+    assert printed(data)[0].elements == (Drawer(),)
 
 
 def test_pictures_cannot_be_sent_as_elements():
