@@ -34,7 +34,8 @@ from agent.store.outbox import Outbox
 
 STEPS = 60
 ALL = 1 << 30
-_ORDER = "INSERT OR REPLACE INTO orders VALUES (?, 1, 'pending', 'received', 0, ?)"
+_ORDER = """INSERT OR REPLACE INTO orders (order_id, version, status, stage, received, document)
+VALUES (?, 1, 'pending', 'received', 0, ?)"""
 
 
 def body(stream: Stream, name: str, size: int) -> Body:
