@@ -46,6 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
         Notifier(),
         wished=wished,
         problems=lambda settings: _problems(load, settings),
+        origin=loaded.origin,
     )
     asyncio.run(_run(app, load))
     if app.restart:

@@ -54,6 +54,7 @@ class Entry:
     remote: bool  # may be called over MQTT
     changes: bool  # it changes something: audited
     secret: bool  # the answer goes to who asked, on the topic that they named, and nowhere else
+    withheld: frozenset[str]  # parameters that no event repeats
 
 
 class CommandTable:
@@ -73,8 +74,9 @@ class CommandTable:
         remote: bool = True,
         changes: bool = True,
         secret: bool = False,
+        withheld: frozenset[str] = frozenset(),
     ) -> None:
-        self._entries[name] = Entry(name, summary, params, run, remote, changes, secret)
+        self._entries[name] = Entry(name, summary, params, run, remote, changes, secret, withheld)
 
     def entries(self) -> list[Entry]:
         return sorted(self._entries.values(), key=lambda entry: entry.name)
@@ -84,10 +86,11 @@ class CommandTable:
 
     async def ask(self, name: str, params: dict[str, Any], by: str) -> Any:
         entry, checked = self.check(name, params, remote=False)
-        if entry.secret and by == "page":
+        if entry.secret and by.startswith("page"):
             raise Rejected("secret", "its answer is not for a page")
         if entry.changes:
-            await self._recorder.record(Audit(action=name, by=by, detail=params))
+            detail = {key: value for key, value in params.items() if key not in entry.withheld}
+            await self._recorder.record(Audit(action=name, by=by, detail=detail))
         return await entry.run(checked, by)
 
     def check(self, name: str, params: Any, *, remote: bool) -> tuple[Entry, msgspec.Struct]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ssl
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, cast
 
@@ -30,13 +31,18 @@ STATUS = {
     "bad_request": 400,
     "content_type": 415,
     "cross_site": 403,
+    "csrf": 403,
     "device": 503,
     "full": 503,
     "internal": 500,
     "invalid": 400,
+    "login": 401,
     "not_found": 404,
     "not_json": 400,
+    "proxied": 403,
     "too_large": 413,
+    "too_many": 429,
+    "wrong_pin": 403,
 }
 
 
@@ -84,6 +90,15 @@ class _Out:
         except OSError:
             self._writer.transport.abort()
             raise BrokenPipeError(errno.EPIPE, "gone, or does not read") from None
+
+
+async def encrypt(writer: asyncio.StreamWriter, tls: ssl.SSLContext) -> None:
+    """Only now, so that a connection is counted before it costs a handshake."""
+    try:
+        await writer.start_tls(tls, ssl_handshake_timeout=HEAD_S)
+    except OSError:  # also what is no TLS, and who does not trust us
+        writer.transport.abort()
+        raise ConnectionResetError(errno.ECONNRESET, "no handshake") from None
 
 
 async def receive(

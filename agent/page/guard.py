@@ -1,16 +1,18 @@
 """Which requests the staff page answers at all. Pure: headers in, `Rejected` or nothing out.
 
-The page has no login, so a browser in the shop must not be turned against it by a web site:
+At the device's own screen staff need no login, so a browser must not be turned against the page by
+a web site:
 
 - a name that an attacker points at 127.0.0.1 (DNS rebinding) shows in `Host`;
 - a form or script of another site shows in `Origin` or `Sec-Fetch-Site`, which no script can
   forge;
-- a POST must be JSON, which another site cannot send without a preflight that is never answered.
+- a POST must be JSON, which another site cannot send without a preflight that is never answered;
+- and it bears a token that only the page itself could read (see `server`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from agent.contract.errors import Rejected
 
@@ -42,20 +44,32 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def hosts(host: str, port: int) -> frozenset[str]:
-    """The `Host` headers of a page that listens on `host`, port `port`."""
-    names = {bracketed(host).lower(), "localhost", "127.0.0.1", "[::1]"}
-    bare = names if port == 80 else set()
-    return frozenset({f"{name}:{port}" for name in names} | bare)
+# Behind a proxy the whole network would look like the device's own screen.
+PROXIES = ("Forwarded", "X-Forwarded-For", "Via")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def hosts(names: Iterable[str], port: int, scheme: str = "http") -> frozenset[str]:
+    """The `Host` headers under which a page is known that has these names and addresses."""
+    known = {bracketed(name).lower() for name in names}
+    usual = port == {"http": 80, "https": 443}[scheme]
+    return frozenset({f"{name}:{port}" for name in known} | (known if usual else set()))
 
 
 def check(
-    method: str, path: str, headers: Mapping[str, str], length: int, known: frozenset[str]
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    length: int,
+    known: frozenset[str],
+    scheme: str = "http",
 ) -> None:
     """Raise `Rejected` for what the page must not answer; header names are case-insensitive."""
     host = headers.get("Host", "").lower()
     if host not in known:
         raise Rejected("bad_host", f"open this page as one of: {', '.join(sorted(known))}")
+    if any(name in headers for name in PROXIES):
+        raise Rejected("proxied", "this page answers no proxies; for other devices set page.lan")
     if not 0 <= length <= MAX_BODY:
         raise Rejected("too_large", f"a request body has at most {MAX_BODY} bytes")
     if not path.startswith("/api/"):
@@ -63,7 +77,7 @@ def check(
     origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")
     reads = method in {"GET", "HEAD"}
     ours = ("same-origin", "none") if reads else ("same-origin",)
-    foreign = (origin is not None and origin.lower() != f"http://{host}") or (
+    foreign = (origin is not None and origin.lower() != f"{scheme}://{host}") or (
         site is not None and site not in ours
     )
     unsigned = not reads and origin is None and site is None

@@ -17,10 +17,29 @@ export function read(name, params) {
   return ask('/api/' + name + (query ? '?' + query : ''), {});
 }
 
-export function command(name, params) {
+let visitor = null; // who the agent says we are: {role, local, csrf, pins}
+
+export async function me() {
+  visitor = await read('me');
+  return visitor;
+}
+
+/** A command is proved to come from this page; the proof is a new one after a restart. */
+export async function command(name, params) {
+  if (!visitor) await me();
+  try {
+    return await post(name, params);
+  } catch (error) {
+    if (error.code !== 'csrf') throw error;
+    await me();
+    return post(name, params);
+  }
+}
+
+function post(name, params) {
   return ask('/api/' + name, {
     method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
+    headers: { 'Content-Type': 'application/json', 'X-CSRF': visitor.csrf },
     body: JSON.stringify(params || {}),
   });
 }

@@ -30,6 +30,22 @@ export function choose(title, options) {
   });
 }
 
+/** Show `content` with a button that calls `send` until it says true; resolves to that, or false when left. */
+export function form(title, content, send) {
+  return new Promise((resolve) => {
+    let done = false;
+    const submit = async (event) => {
+      event.preventDefault();
+      done = await send();
+      if (done) box.close();
+    };
+    const go = send ? el('button', { class: 'wide big go' }, t('login.go')) : null;
+    const back = el('button', { type: 'button', class: 'wide plain', onclick: () => box.close() }, t('cancel'));
+    box.addEventListener('close', () => resolve(done), { once: true });
+    open(title, [el('form', { class: 'form', onsubmit: submit }, ...content, go)], back);
+  });
+}
+
 function open(title, content, last) {
   const heading = el('h2', { id: 'dialog-title' }, title);
   box.setAttribute('aria-labelledby', 'dialog-title');

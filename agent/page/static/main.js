@@ -1,10 +1,11 @@
 // The staff page: asks for what there is at every change and shows it; nothing is kept here.
 
 import * as alerts from './alerts.js';
-import { command, Problem, read, watch } from './api.js';
+import { command, me, Problem, read, watch } from './api.js';
 import { el, fill, icon, refocus } from './dom.js';
 import { elapsed } from './format.js';
 import { language, other, recall, t } from './i18n.js';
+import { login, logout } from './login.js';
 import * as orders from './orders.js';
 import * as printers from './printers.js';
 import * as strip from './status.js';
@@ -27,6 +28,7 @@ const state = {
 const known = new Set(); // order ids already announced
 let ahead = 0; // the device's clock minus this browser's, ms
 let first = true;
+let visited = false; // who we are was asked
 
 const $ = (id) => document.getElementById(id);
 
@@ -60,8 +62,30 @@ async function ask() {
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     state.reachable = error.code !== 'unreachable';
-    state.problem = error.message;
+    state.problem = error.code === 'login' ? t('login.needed') : error.message;
+    if (error.code === 'login') enter();
   }
+}
+
+let left = false; // the dialog: not asked again before the strip is touched
+
+async function enter() {
+  if (left) return;
+  left = true;
+  try {
+    if (await login('staff')) {
+      left = false;
+      refresh();
+    }
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+  }
+}
+
+/** Who came from the network may leave. */
+async function leave() {
+  const visitor = await me();
+  $('logout').hidden = visitor.local || !visitor.role;
 }
 
 function announce() {
@@ -111,6 +135,10 @@ function render() {
   strip.render($('strip'), $('standing'), state);
   document.body.classList.toggle('stale', state.reachable === false);
   if (!status) return;
+  if (!visited) {
+    visited = true;
+    leave().catch(() => { visited = false; });
+  }
   $('site').textContent = status.site || status.device;
   $('device').textContent = status.site ? status.device : '';
   const waiting = state.orders.filter((entry) => entry.stage === 'received').length;
@@ -120,7 +148,7 @@ function render() {
   shop(status.shop_status);
   alerts.render($('alerts'), status.alerts, called, app);
   printers.render($('printers'), status.printers, app);
-  orders.render($('orders'), state.orders, state.now, app);
+  orders.render($('orders'), state.orders, state.now, status.late_s, app);
   more(total - waiting);
   tick();
 }
@@ -191,6 +219,11 @@ translate();
 $('language').addEventListener('click', () => {
   other();
   translate();
+});
+$('logout').addEventListener('click', logout);
+$('strip').addEventListener('click', () => {
+  left = false;
+  if (state.reachable && !state.status) refresh();
 });
 watch((time) => {
   if (time !== null) ahead = time - Date.now();

@@ -6,7 +6,7 @@ import { money, time } from './format.js';
 import { has, t } from './i18n.js';
 import { preview } from './ticket.js';
 
-const LATE_MS = 90000; // an unanswered order is late; the alert escalates then, too
+const LATE_S = 90; // an unanswered order is late when its alert escalates; without word from the agent
 const REASONS = ['sold_out', 'too_busy', 'closing', 'other'];
 const OVER = ['picked_up', 'closed', 'cancelled', 'rejected']; // see agent/orders/lifecycle.py
 const UNDONE = ['failed', 'expired', 'in_doubt', 'held'];
@@ -35,14 +35,14 @@ function chip(style, text, picture) {
   return el('span', { class: 'chip ' + style }, picture ? icon(picture) : null, text);
 }
 
-function timer(entry, now) {
+function timer(entry, now, lateS) {
   const at = entry.stage;
   const { order, received } = entry;
   const due = order.due_at || null;
   const watch = (text, lateText, late) => el('p', {
     class: 'timer', 'data-since': received, 'data-text': text, 'data-late-text': lateText, 'data-late': late,
   });
-  if (at === 'received') return watch('order.wait', 'order.late', received + LATE_MS);
+  if (at === 'received') return watch('order.wait', 'order.late', received + 1000 * lateS);
   if (at === 'accepted') return watch('order.cooking', 'order.overdue', due);
   return el('p', { class: 'quiet' }, t('order.came', { time: time(received, now) }));
 }
@@ -157,7 +157,7 @@ function content(order) {
   ];
 }
 
-function card(entry, now, app) {
+function card(entry, now, lateS, app) {
   const { order } = entry;
   const at = entry.stage;
   const label = t('alerts.for', { n: number(order) });
@@ -166,13 +166,13 @@ function card(entry, now, app) {
     const summary = [t('orders.items', { n: order.items.length }), total(order)].filter(Boolean).join(' · ');
     return el('article', { class: 'order over', 'aria-label': label },
       head(entry, at),
-      timer(entry, now),
+      timer(entry, now, lateS),
       el('details', {}, el('summary', {}, summary), ...content(order), jobs));
   }
   const when = (key, ms) => el('p', { class: 'due' }, icon('clock'), t(key, { time: time(ms, now) }));
   return el('article', { class: 'order ' + at, 'aria-label': label },
     head(entry, at),
-    timer(entry, now),
+    timer(entry, now, lateS),
     order.due_at ? when('order.due', order.due_at) : null,
     at === 'received' && order.expires_at ? when('order.expires', order.expires_at) : null,
     ...content(order),
@@ -180,9 +180,10 @@ function card(entry, now, app) {
     jobs);
 }
 
-export function render(box, orders, now, app) {
+export function render(box, orders, now, late, app) {
+  const lateS = late || LATE_S;
   const items = orders.length ? orders : [null];
   const key = (entry) => (entry ? entry.order.order_id : '');
-  const build = (entry) => (entry ? card(entry, now, app) : el('p', { class: 'quiet' }, t('orders.none')));
-  sync(box, items, key, build, app.mark());
+  const build = (entry) => (entry ? card(entry, now, lateS, app) : el('p', { class: 'quiet' }, t('orders.none')));
+  sync(box, items, key, build, app.mark() + lateS);
 }

@@ -6,6 +6,7 @@ import asyncio
 import copy
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -15,9 +16,12 @@ from agent.core.changes import Changes
 from agent.core.clock import SystemClock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
-from agent.page.server import PageService
+from agent.page.door import Door
+from agent.page.pins import Role
+from agent.page.server import WRITES, Lan, PageService
+from agent.store.database import Database
 from drivers.printer.elements import Align, Cut, Element, Feed, Qr, Run, Text
-from tests.support import wait
+from tests.support import ListRecorder, wait
 
 NOW = 1_790_000_000_000
 
@@ -94,7 +98,7 @@ class FakeAgent:
         if self.failure is not None:
             raise self.failure
         answer = getattr(self, "_" + name.replace(".", "_"))(**params)
-        if name not in ("status", "orders.list", "ticket.preview"):
+        if name in WRITES:
             self.changes.notify()
         return answer
 
@@ -143,6 +147,30 @@ class FakeAgent:
         del job_id
         return {"elements": list(TICKET), "width_mm": 80}
 
+    def _printer_test(self, printer: str) -> str:
+        return f"a page was printed on {printer}"
+
+    def _doctor(self) -> list[dict[str, Any]]:
+        return [
+            {"check": "disk", "ok": True, "text": "900 MB free"},
+            {"check": "broker", "ok": False, "text": "mqtt://192.0.2.1 does not answer"},
+        ]
+
+    def _config_show(self) -> dict[str, Any]:
+        settings = {"role": "shop", "store.max_mb": 200, "position.driver": "gpsd"}
+        return {"settings": settings, "origin": {"role": "/etc/edge-agent/config.toml"}}
+
+    def _queue_list(self, table: str, after: int = 0) -> dict[str, Any]:
+        del table, after
+        row = {"key": 7, "t": NOW, "what": "<img src=x onerror=\"document.title='owned'\">"}
+        return {"rows": [row | {"body": "{}"}], "more": False}
+
+    def _gps_view(self) -> dict[str, Any]:
+        unknown = dict.fromkeys(("model", "lat", "lon", "acc_m", "fix_age_s"))
+        counts = {"heard": {"RMC": 3}, "rejected": {}}
+        seen = {"where": "gpsd", "mode": "none", "used": 7, "in_view": 12, "why": "no fix yet"}
+        return unknown | counts | seen
+
     def _shop_set(self, status: str) -> None:
         self.status["shop_status"] = status
 
@@ -150,16 +178,21 @@ class FakeAgent:
 class Served:
     """A page service in a loop of its own thread, so that blocking clients can be used."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path, lan: Lan | None = None) -> None:
         self.agent = FakeAgent()
         clock = SystemClock()
         self.health = Health(clock)
+        self.audits = ListRecorder()
+        self.database = Database(folder / "agent.db", clock, self.health)
+        self.door = Door(self.database, clock, self.audits)
         self.service = PageService(
             listen="127.0.0.1:0",
             clock=clock,
             health=self.health,
             ask=self.agent.ask,
             changes=self.agent.changes,
+            door=self.door,
+            lan=lan,
         )
         self.failure: BaseException | None = None
         self._heartbeat = Heartbeat("page", clock, self.health)
@@ -179,6 +212,7 @@ class Served:
 
     def _run(self) -> None:
         async def main() -> None:
+            await self.database.open()
             self._task = asyncio.ensure_future(self.service.run(self._heartbeat))
             try:
                 await self._task
@@ -186,6 +220,7 @@ class Served:
                 pass
             except BaseException as error:  # noqa: BLE001 - kept for the test to look at
                 self.failure = error
+            await self.database.close()
 
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(main())
@@ -203,6 +238,9 @@ class Served:
     def streams(self) -> int:
         return self.service._streams
 
+    def set_pin(self, role: Role, pin: str) -> None:
+        asyncio.run_coroutine_threadsafe(self.door.set_pin(role, pin), self._loop).result(10)
+
     def tell(self, change: Callable[[FakeAgent], object] = lambda _agent: None) -> None:
         """Change the agent and notify, in its own loop."""
 
@@ -214,8 +252,16 @@ class Served:
 
 
 @pytest.fixture
-def served() -> Iterator[Served]:
-    with Served() as page:
+def served(tmp_path: Path) -> Iterator[Served]:
+    with Served(tmp_path) as page:
+        yield page
+        assert page.failure is None
+
+
+@pytest.fixture
+def networked(tmp_path: Path) -> Iterator[Served]:
+    """Also for the network, which is a loopback address here, without TLS."""
+    with Served(tmp_path, Lan("127.0.0.2:0", names=("shop.local",))) as page:
         yield page
         assert page.failure is None
 

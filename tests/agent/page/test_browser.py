@@ -23,7 +23,7 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SIZES = {"phone": (390, 844), "tablet": (800, 1280), "desktop": (1280, 800)}
+SIZES = {"phone": (390, 844), "panel": (800, 480), "tablet": (800, 1280), "desktop": (1280, 800)}
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 
 # Texts whose contrast with the colour behind them is below WCAG AA (4.5, or 3 for large text).
@@ -70,7 +70,9 @@ class Opened:
         self._browser = browser
         self.errors: list[str] = []
 
-    def __call__(self, served: Any, size: str = "desktop", locale: str = "en-US") -> Page:
+    def __call__(
+        self, served: Any, size: str = "desktop", locale: str = "en-US", url: str | None = None
+    ) -> Page:
         width, height = SIZES[size]
         context = self._browser.new_context(
             viewport={"width": width, "height": height}, locale=locale, reduced_motion="reduce"
@@ -79,8 +81,9 @@ class Opened:
         page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-        page.goto(served.url)
-        expect(page.locator("#site")).not_to_be_empty()
+        page.goto(url or served.url)
+        if url is None:
+            expect(page.locator("#site")).not_to_be_empty()
         return page
 
 
@@ -260,7 +263,7 @@ def test_an_outage_is_said_in_words(served, opened):
     expect(strip).to_contain_text("Orders saved, will send")
     expect(strip).to_contain_text("4 of orders")
     found = re.search(
-        r"Since .*(\d\d:\d\d)\..*The oldest is from .*(\d\d:\d\d)\.", strip.inner_text()
+        r"Since .*(\d\d:\d\d)\..*The oldest is from .*(\d\d:\d\d), .* ago\.", strip.inner_text()
     )
     assert found
     assert found[1] != found[2]
@@ -347,6 +350,52 @@ def test_it_fits_the_screen_and_is_readable(served, opened, new_order, size):
     root = "document.documentElement."
     assert page.evaluate(root + "scrollWidth") <= page.evaluate(root + "clientWidth")
     assert page.evaluate(POOR_CONTRAST) == []
+
+
+def test_from_the_network_the_pin_is_asked_before_anything_is_seen(networked, opened, new_order):
+    networked.set_pin("staff", "271828")
+    arrive(networked, new_order(1))
+    url = f"http://127.0.0.2:{networked.service.lan_port}/"
+    page = opened(networked, "tablet", url=url)
+    page.locator("#pin").fill("999999")
+    page.keyboard.press("Enter")
+    expect(page.locator(".wrong")).to_contain_text("not the PIN")
+    assert page.locator(".order").count() == 0
+    page.locator("#pin").fill("271828")
+    page.get_by_role("button", name="Let me in").click()
+    page.locator("[data-act=accept]").click()
+    expect(page.locator(".order .chip").first).to_have_text("Preparing")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.locator("#pin")).to_be_visible()
+    assert page.locator(".order").count() == 0
+    opened.errors.clear()  # the browser reports each refused request
+
+
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_a_technician_sees_checks_receiver_queue_and_settings(served, opened, locale):
+    served.set_pin("technician", "314159")
+    page = opened(served, "phone", locale, served.url + "tech.html")
+    page.locator("#pin").fill("314159")
+    page.keyboard.press("Enter")
+    expect(page.locator("#checks .faulty")).to_contain_text("does not answer")
+    expect(page.locator("#config")).to_contain_text("config.toml")
+    expect(page.locator("#rows")).to_contain_text(HOSTILE)
+    expect(page.locator("#gps")).to_contain_text("7 / 12")
+    page.locator("#tests button").first.click()
+    expect(page.locator("#toast")).to_contain_text("a page was printed")
+    assert served.agent.told("printer.test") == [{"printer": "kitchen"}]
+    expect(page.locator("#toast p")).to_have_count(0)
+    page.screenshot(path=OUT / f"tech-{locale}.png", full_page=True)
+    root = "document.documentElement."
+    assert page.evaluate(root + "scrollWidth") <= page.evaluate(root + "clientWidth")
+    assert page.evaluate(POOR_CONTRAST) == []
+    opened.errors.clear()  # the browser reports each refused request
+
+
+def test_without_a_pin_the_technicians_page_says_how_to_set_one(served, opened):
+    page = opened(served, url=served.url + "tech.html")
+    expect(page.locator("dialog")).to_contain_text("edge-agent page pin technician")
+    opened.errors.clear()
 
 
 def test_the_pages_files_use_no_markup_from_strings_and_nothing_newer_than_es2017():

@@ -8,7 +8,7 @@ from agent import config
 from agent.contract.errors import Rejected
 from agent.page import guard
 
-HOSTS = guard.hosts("127.0.0.1", 8080)
+HOSTS = guard.hosts(("127.0.0.1", *guard.LOOPBACK), 8080)
 HOST = "127.0.0.1:8080"
 JSON = {"Host": HOST, "Content-Type": "application/json", "Origin": f"http://{HOST}"}
 
@@ -41,7 +41,8 @@ def test_only_the_names_of_this_device_are_answered(host, expected):
 
 
 def test_the_port_is_left_out_of_the_host_only_where_it_is_80():
-    assert {"localhost", "[fe80::1]:80"} <= guard.hosts("fe80::1", 80)
+    assert {"localhost", "[fe80::1]:80"} <= guard.hosts(("localhost", "fe80::1"), 80)
+    assert "localhost" not in guard.hosts(("localhost",), 80, "https")
 
 
 @pytest.mark.parametrize(
@@ -107,10 +108,10 @@ def test_any_request_gets_a_verdict(method, path, headers, length):
         ("127.1.2.3:8080", None),
         ("localhost:8080", None),
         ("[::1]:8080", None),
-        ("0.0.0.0:8080", "until access from other devices comes with TLS"),
-        ("[::]:8080", "until access from other devices comes with TLS"),
-        ("192.0.2.7:8080", "until access from other devices comes with TLS"),
-        ("shop.example:8080", "until access from other devices comes with TLS"),
+        ("0.0.0.0:8080", "reached from the network without a PIN"),
+        ("[::]:8080", "reached from the network without a PIN"),
+        ("192.0.2.7:8080", "reached from the network without a PIN"),
+        ("shop.example:8080", "reached from the network without a PIN"),
         ("127.0.0.1:99999", "there is no port 99999"),
     ],
 )
@@ -123,3 +124,8 @@ def test_a_configuration_that_opens_the_page_to_the_network_is_refused(listen, e
     }
     problems = [line for line in config.check(data) if line.startswith("page.listen")]
     assert problems == [] if expected is None else expected in problems[0]
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "Via"])
+def test_behind_a_proxy_nobody_is_at_the_devices_own_screen(header):
+    assert verdict("GET", "/api/status", {"Host": HOST, header: "192.0.2.1"}) == "proxied"

@@ -19,9 +19,10 @@ from agent.core.clock import SystemClock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.page import exchange, server
-from agent.store.database import StoreError
+from agent.page.door import Door
+from agent.store.database import Database, StoreError
 from drivers.base import DriverError
-from tests.support import free_port, wait
+from tests.support import ListRecorder, free_port, wait
 
 
 class Answer:
@@ -44,7 +45,11 @@ def get(served, path, **headers) -> Answer:
 
 
 def post(served, name, body, **headers) -> Answer:
-    own = {"Origin": served.url.rstrip("/"), "Content-Type": "application/json"}
+    own = {
+        "Origin": served.url.rstrip("/"),
+        "Content-Type": "application/json",
+        "X-CSRF": get(served, "/api/me").json["csrf"],
+    }
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return send(served, "POST", f"/api/{name}", data, own | headers)
 
@@ -340,9 +345,10 @@ def test_too_many_connections_are_sent_away_and_the_page_lives_on(served):
     assert get(served, "/").status == 200
 
 
-def test_a_port_in_use_is_explained():
+def test_a_port_in_use_is_explained(tmp_path):
     clock = SystemClock()
     health = Health(clock)
+    door = Door(Database(tmp_path / "agent.db", clock, health), clock, ListRecorder())
 
     async def ask(*_args):
         raise AssertionError
@@ -352,7 +358,7 @@ def test_a_port_in_use_is_explained():
         taken.listen()
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         page = server.PageService(
-            listen=listen, clock=clock, health=health, ask=ask, changes=Changes()
+            listen=listen, clock=clock, health=health, ask=ask, changes=Changes(), door=door
         )
         with pytest.raises(DriverError, match=f"{listen}: another program has this port"):
             asyncio.run(page.run(Heartbeat("page", clock, health)))
