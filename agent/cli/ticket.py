@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agent.printing.templates import Templates
     from drivers.printer.elements import Element
 
-SOURCES = ("open-delivery", "deliverect")
+PLATFORMS = ("open-delivery", "deliverect")
 
 
 def add(groups: common.Groups) -> None:
@@ -45,7 +45,7 @@ def add_convert(orders: common.Groups) -> None:
     """`order convert`"""
     convert = common.command(orders, "convert", "Another platform's order as ours.", _convert)
     convert.add_argument("file", metavar="FILE")
-    convert.add_argument("--from", dest="source", choices=SOURCES, required=True)
+    convert.add_argument("--from", dest="source", choices=PLATFORMS, required=True)
 
 
 def templates(config: Config) -> Templates:
@@ -124,13 +124,13 @@ def _convert(arguments: argparse.Namespace) -> int:
 
     import msgspec
 
-    from agent.orders import foreign
+    from agent.orders.foreign import SOURCES
 
     try:
         document = json.loads(_read(arguments.file))
     except ValueError as error:
         raise Rejected("not_json", f"{arguments.file}: {error}") from None
-    order = foreign.SOURCES[arguments.source](document)
+    order = SOURCES[arguments.source](document)
     print(msgspec.json.format(msgspec.json.encode(order), indent=2).decode())
     return 0
 
