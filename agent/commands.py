@@ -29,7 +29,7 @@ from agent.page.door import Door
 from agent.page.pins import Role
 from agent.positioning.duty_service import DutyService
 from agent.positioning.privacy import Duty
-from agent.positioning.reporting import PROFILES
+from agent.positioning.reporting import CHOOSABLE, IDLE, PROFILES
 from agent.positioning.service import PositioningService
 from agent.positioning.watching import View
 from agent.printing.desk import PrintingDesk
@@ -441,10 +441,18 @@ class Rooms:
         return {"age_s": round(self.clock.monotonic() - report.t, 1), "acc": report.acc}
 
     async def set_profile(self, params: SetProfile, _by: str) -> dict[str, Any]:
-        if params.profile not in PROFILES:
-            raise Rejected("invalid", f"there is no such profile; there are {', '.join(PROFILES)}")
+        """Until the next start at most; `position.profile` in the configuration is for good."""
+        if params.profile == IDLE:
+            raise Rejected("invalid", "the duty makes a rider idle: send duty.set")
+        if params.profile not in CHOOSABLE:
+            raise Rejected("invalid", f"there is no such profile; there are {', '.join(CHOOSABLE)}")
         self._located().override(PROFILES[params.profile], params.minutes * 60)
-        return {"profile": params.profile, "minutes": params.minutes}
+        return {
+            "profile": params.profile,
+            "minutes": params.minutes,
+            "exactly": self._rider().mode == "delivery",
+            "survives_restart": False,
+        }
 
     def _located(self) -> PositioningService:
         if self.positioning is None:

@@ -6,10 +6,11 @@ where reflections put the position off by tens of metres. So it tells a reflecti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import hypot
 
 from agent.positioning.geodesy import offset_m, velocity
+from agent.positioning.resting import Resting
 from drivers.base import Fix
 
 STILL_MS = 0.5
@@ -18,6 +19,7 @@ STEADY_M = 3.0  # ... each within so much, if it took a second; a shorter one wi
 STEP_MIN_S = 0.3
 STEADY_MS = 2.0  # slower than this proves nothing
 GAP_S = 5.0
+PLACES_GAP_S = 1.5  # after more than this a step may be a reflection or the beginning of a ride
 CONTRADICTED_S = 30.0  # over which steps and velocity are compared
 CONTRADICTED_MS = 1.5  # a difference that lasts: the velocity is not measured
 STRAY_M = 20.0  # the most that one step may contradict
@@ -38,7 +40,7 @@ class Motion:
 
     velocity: tuple[float, float] | None  # m/s east and north, where it is believed
     steady: bool  # it has moved as its own velocity says: what it says it has measured
-    resting: bool  # it has measured that it does not move
+    resting: bool  # it has measured that it does not move, or its places show it
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Steps:
     _steady: float = 0.0  # s
     _east: float = 0.0  # m/s by which the steps contradict the velocity, on average
     _north: float = 0.0
+    _places: Resting = field(default_factory=Resting)  # of a receiver that states no speed
 
     def react(self, fix: Fix, expected: tuple[float, float]) -> Motion:
         """`expected` is the velocity to go by where the receiver states none, m/s."""
@@ -62,6 +65,8 @@ class Steps:
         v = stated or expected
         still = fix.speed is not None and fix.speed < STILL_MS
         dt = fix.t - self._t
+        if dt > PLACES_GAP_S or fix.speed is not None:
+            self._places.forget()
         if dt > GAP_S:
             self._steady, resting = 0.0, False
         else:
@@ -76,7 +81,15 @@ class Steps:
         self._t, self._lat, self._lon, self._v, self._still = fix.t, fix.lat, fix.lon, v, still
         if hypot(self._east, self._north) > CONTRADICTED_MS:
             return Motion(None, steady=False, resting=False)
+        if fix.speed is None:
+            return self._by_places(fix.t, fix.lat, fix.lon)
         return Motion(stated, self._steady >= STEADY_S, resting)
+
+    def _by_places(self, t: float, lat: float, lon: float) -> Motion:
+        if self._places.react(t, lat, lon):
+            return Motion((0.0, 0.0), steady=False, resting=True)
+        leaving = self._places.leaving
+        return Motion(leaving, self._steady >= STEADY_S or leaving is not None, resting=False)
 
     def _contradict(self, east: float, north: float, dt: float) -> None:
         share = min(1.0, STRAY_M / max(hypot(east, north), 1e-3)) / CONTRADICTED_S

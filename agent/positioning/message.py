@@ -7,7 +7,7 @@ from typing import Literal
 from agent.contract.events import Position
 from agent.positioning.datum import convert
 from agent.positioning.privacy import Blurred
-from agent.positioning.reporting import Report
+from agent.positioning.reporting import IDLE, Report
 
 
 def position_body(
@@ -38,7 +38,7 @@ def blurred_body(blurred: Blurred, *, fix_t: float, datum: Literal["wgs84", "gcj
         course=None,
         fix_t=round(fix_t * 1000),
         reason="wake" if blurred.first else "heartbeat",
-        profile="idle",
+        profile=IDLE,
         datum=datum,
         precision="cell",
     )

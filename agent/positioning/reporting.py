@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from agent.positioning.geodesy import distance_m, extrapolate, moved, offset_m, turn_deg
+from agent.positioning.privacy import IDLE_EVERY_S
 from agent.positioning.tracker import Estimate
 
 Reason = Literal["start", "moved", "turned", "heartbeat", "stop", "wake", "fence", "trace"]
@@ -32,6 +33,9 @@ LEAD_TURN_MAX_DEG = 45.0
 REFUTED = 1.8  # limits between fix and estimate: no message could be right about both
 REFUTED_STILL_M = 5.0  # who stands does not move: a fix that does is a reflection
 NEAR = 0.9  # limits at most between a message and the fix that it must be right about
+
+
+IDLE = "idle"  # the profile of who is on duty without an order
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +54,11 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
         "economy": Profile("economy", max_error_m=30.0, moving_s=30.0, still_s=300.0),
         "distance50": Profile("distance50", max_error_m=50.0, moving_s=0.0, still_s=600.0),
         "live": Profile("live", max_error_m=1.0, moving_s=1.0, still_s=1.0),  # every fix
+        # Blurred to a cell (privacy.py), which is coarser than these metres; the duty chooses it.
+        IDLE: Profile(IDLE, max_error_m=30.0, moving_s=IDLE_EVERY_S, still_s=IDLE_EVERY_S),
     }
 )
+CHOOSABLE = tuple(name for name in PROFILES if name != IDLE)  # by configuration and command
 BATTERY_LOW = 0.2  # of its charge: then a coarser picture for longer
 
 

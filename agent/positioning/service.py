@@ -148,7 +148,7 @@ class PositioningService:
             return False
 
     def override(self, profile: Profile, for_s: float) -> None:
-        """Report by another profile for a while."""
+        """Report by another profile for a while, until the next start at most."""
         self._override = (profile, self._clock.monotonic() + for_s)
 
     def _choose_profile(self) -> None:
