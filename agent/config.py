@@ -20,7 +20,7 @@ from agent.alerting.quiet import SPAN
 from agent.contract import topics
 from agent.contract.local import STORE_DEFAULT
 from agent.layers import ConfigError
-from agent.positioning.reporting import PROFILES
+from agent.positioning.reporting import CHOOSABLE, IDLE
 from drivers.catalog import CATALOG
 from drivers.catalog import load as load_driver
 
@@ -138,7 +138,7 @@ class PositionConfig(Section, frozen=True, kw_only=True):
 
     driver: Annotated[str, says("a driver of the kind gps")] = "gpsd"
     profile: Annotated[
-        str, says("named defaults of the next three: `seed`, `economy`, `distance50`")
+        str, says("named defaults of the next three: `seed`, `economy`, `distance50`, `live`")
     ] = "seed"
     datum: Annotated[
         Literal["wgs84", "gcj02"], says("of the positions that are sent; each says which it is")
@@ -468,8 +468,12 @@ def _across(config: Config) -> list[str]:
             problems.append(
                 "page.lan: tls needs page.cert and page.key; docs/page.md says how to make them"
             )
-    if config.position is not None and config.position.profile not in PROFILES:
-        name, known = config.position.profile, sorted(PROFILES)
+    if config.position is not None and config.position.profile == IDLE:
+        problems.append(
+            'position.profile: a rider is made idle by the duty; set privacy.duty = "idle"'
+        )
+    elif config.position is not None and config.position.profile not in CHOOSABLE:
+        name, known = config.position.profile, sorted(CHOOSABLE)
         problems.append(
             f"position.profile: no profile {name!r}{_hint(name, known)}; there are"
             f" {', '.join(known)}"
