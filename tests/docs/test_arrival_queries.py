@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[2]
-QUERIES = re.findall(r"```sql\n(.*?)```", (HOUSE / "docs" / "arrival.md").read_text("utf-8"), re.S)
+QUERIES = re.findall(r"```sql\n(.*?)```", (HOUSE / "docs" / "arrival.md").read_text("utf-8"), re.DOTALL)
 
 
 def tables() -> sqlite3.Connection:
