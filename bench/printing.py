@@ -27,10 +27,10 @@ from agent.core.supervisor import Heartbeat
 from agent.printing.desk import PrintingDesk
 from agent.printing.devices import open_printer
 from agent.printing.render import Renderer
-from agent.printing.templates import Templates
-from agent.printing.values import Stamp
 from agent.printing.routing import tickets
 from agent.printing.service import PrinterService
+from agent.printing.templates import Templates
+from agent.printing.values import Stamp
 from agent.store.database import Database
 
 LINES = 28
@@ -168,17 +168,87 @@ async def path(uri: str, jobs: int, *, exclusive: bool) -> None:
     print(f"{kind}  {rate:.0f} tickets/s one after the other")
 
 
+async def rush(uri: str, jobs: int, *, exclusive: bool) -> None:
+    """All orders in one transaction: how soon the last one is proved, and in which order."""
+    clock = SystemClock()
+    health = Health(clock)
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(Path(folder) / "agent.db", clock, health)
+        await database.open()
+        config = PrinterConfig(name="bench", uri=uri, exclusive=exclusive)
+        out: list[str] = []
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        class Counting:
+            def put(self, tx, body, *, t=None) -> int:  # noqa: ARG002 - the port
+                out.append(body.order_id)
+                if len(out) == jobs:
+                    loop.call_soon_threadsafe(done.set)
+                return 1
+
+        service = PrinterService(
+            config,
+            open_printer=open_printer,
+            clock=clock,
+            database=database,
+            recorder=Counting(),
+            health=health,
+        )
+        desk = PrintingDesk([service], clock=clock, database=database, recorder=Counting())
+
+        def insert(tx) -> None:
+            for n in range(jobs):
+                desk.on_order(tx, an_order(n), None, int(clock.wall() * 1000))
+
+        await database.write(insert)
+        running = asyncio.ensure_future(service.run(Heartbeat(service.name, clock, health)))
+        began, cpu = time.perf_counter(), time.process_time()
+        await done.wait()
+        took, spent = time.perf_counter() - began, time.process_time() - cpu
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await database.close()
+    in_order = out == [f"BENCH-{n}" for n in range(jobs)]
+    print(
+        f"a rush of {jobs}: {jobs / took:.0f} tickets/s, {spent / jobs * 1000:.2f} ms of CPU each,"
+        f" {'in order' if in_order else 'OUT OF ORDER'}"
+    )
+
+
+def _sink(port) -> None:
+    """Takes all and never answers."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port.value = server.getsockname()[1]
+        while True:
+            connection, _ = server.accept()
+            while connection.recv(65536):
+                pass
+
+
+def _child(target) -> tuple[multiprocessing.Process, str]:
+    port = multiprocessing.Value("i", 0)
+    process = multiprocessing.Process(target=target, args=(port,), daemon=True)
+    process.start()
+    while not port.value:
+        time.sleep(0.01)
+    return process, f"tcp://127.0.0.1:{port.value}"
+
+
 IMPORT = """
 import re, time
 from pathlib import Path
 def rss():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 import agent.config, agent.store.database, agent.core.health, agent.core.supervisor
+import agent.contract.events, agent.contract.orders, agent.core.recorder
 before = rss(); start = time.perf_counter()
 import agent.printing.desk, agent.printing.devices, drivers.printer.network
 print(f"import {(time.perf_counter() - start) * 1000:.0f} ms"
       f"  +{rss() - before:.1f} MB"
-      " on top of configuration, store and supervisor")
+      " on top of contract, configuration, store and supervisor")
 """
 
 
@@ -189,19 +259,17 @@ def main() -> None:
     options = parser.parse_args()
     subprocess.run([sys.executable, "-c", IMPORT], check=True)
     rendering()
-    server = None
-    uri = options.uri
-    if uri is None:
-        port = multiprocessing.Value("i", 0)
-        server = multiprocessing.Process(target=_serve, args=(port,), daemon=True)
-        server.start()
-        while not port.value:
-            time.sleep(0.01)
-        uri = f"tcp://127.0.0.1:{port.value}"
+    server, uri = (None, options.uri) if options.uri else _child(_serve)
+    sink, nowhere = _child(_sink)
     for exclusive in (False, True):
         asyncio.run(path(uri, options.jobs, exclusive=exclusive))
-    if server is not None:
-        server.terminate()
+    for what, where in (("proved and committed", uri), ("raw sink, unproved", nowhere)):
+        for _ in range(3):
+            print(f"{what:20}  ", end="")
+            asyncio.run(rush(where, options.jobs, exclusive=True))
+    for process in (server, sink):
+        if process is not None:
+            process.terminate()
 
 
 if __name__ == "__main__":
