@@ -350,6 +350,8 @@ class App:
                 self.sos,
                 self.signals,
                 sos_hold_s=panel.sos_hold_s,
+                sos_cancel_s=panel.sos_cancel_s,
+                orders=partial(self.orders.act_on_oldest, by="panel"),
                 toggle_duty=self.duty.toggle if self.duty else None,
             )
         )

@@ -330,6 +330,9 @@ class PanelConfig(Section, frozen=True, kw_only=True):
 
     driver: Annotated[str, says("a driver of the kind panel")] = "simulated"
     sos_hold_s: Annotated[Positive, says("how long the SOS button must be held")] = 3.0
+    sos_cancel_s: Annotated[
+        NotNegative, says("so long after it a tap takes an SOS back, which is told too; 0: never")
+    ] = 10.0
     gpio: OfDriver = {}
     simulated: OfDriver = {}
 

@@ -288,9 +288,12 @@ class SoundPlayer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    t: float  # monotonic s, at release
+    """Told twice: when the button goes down (`released` is False) and when it comes up."""
+
+    t: float  # monotonic s, of this edge
     button: str  # "sos", "ack"
     held_s: float
+    released: bool = True
 
 
 class Panel(Protocol):

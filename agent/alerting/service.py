@@ -266,7 +266,7 @@ class AlertingService:
                 await self._over(alert.cause)
         finally:
             self._sounding = None
-            self._signals.buzz(on=False)
+            self._signals.buzz(on=False, by=self.name)
 
     async def _over(self, cause: str) -> None:
         """What needs no answer was heard; all of its cause, because one sound spoke for them."""
@@ -285,7 +285,7 @@ class AlertingService:
         insists = siren(level, len(self._policy.escalate_s))
         heard = await self._speaker.say(clips(alert, loud=insists), loud=level > 0)
         if insists or not heard:
-            self._signals.buzz(on=True)
+            self._signals.buzz(on=True, by=self.name)
             await self._clock.sleep(BUZZ_S)
 
     async def _answered(self, alert: Alert) -> None:

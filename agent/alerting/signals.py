@@ -14,7 +14,7 @@ class Signals:
 
     def __init__(self) -> None:
         self.lights: dict[str, Light] = {}
-        self.buzzing = False
+        self._buzzers: set[str] = set()
         self.changes = Changes()
 
     def light(self, name: str, state: Light) -> None:
@@ -22,7 +22,13 @@ class Signals:
             self.lights[name] = state
             self.changes.notify()
 
-    def buzz(self, *, on: bool) -> None:
-        if self.buzzing != on:
-            self.buzzing = on
+    @property
+    def buzzing(self) -> bool:
+        return bool(self._buzzers)
+
+    def buzz(self, *, on: bool, by: str) -> None:
+        """It is silent when nobody wants it any more."""
+        before = self.buzzing
+        (self._buzzers.add if on else self._buzzers.discard)(by)
+        if self.buzzing != before:
             self.changes.notify()

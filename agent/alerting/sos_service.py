@@ -20,6 +20,8 @@ from agent.core.supervisor import Heartbeat
 from agent.store.database import Database, StoreError
 
 LOOK_S = 1.0  # for the back end's acknowledgement while the light blinks
+SHORT_S = 0.1  # each second, while the back end does not have it
+LONG_S = 1.0  # once, when it does
 _GET = "SELECT value FROM meta WHERE key = 'sos'"
 _PUT = "INSERT OR REPLACE INTO meta VALUES ('sos', ?)"
 _DELETE = "DELETE FROM meta WHERE key = 'sos'"
@@ -74,8 +76,8 @@ class SosService:
 
         await self._write(act)
 
-    async def toggle(self, by: str, *, t: float | None = None) -> None:
-        """What the button does."""
+    async def toggle(self, by: str, *, t: float | None = None) -> bool:
+        """What holding the button does; whether there is an SOS now."""
 
         def act(tx: sqlite3.Connection) -> Raised | None:
             raised = _read(tx)
@@ -84,14 +86,16 @@ class SosService:
             self._cancel_in(tx, raised, by, t)
             return None
 
-        await self._write(act)
+        return await self._write(act) is not None
 
     async def raised(self) -> Raised | None:
         """The one that holds."""
         return await self._database.read(_read)
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        """Keeps the light `sos`: blinking until the back end has it, then on."""
+        """Keeps the light `sos`, blinking until the back end has it, then on; and the buzzer:
+        short each second until then, long once."""
+        waited = False
         while True:
             seen = self._changes.version
             try:
@@ -101,10 +105,22 @@ class SosService:
                 continue
             if raised is not None and not self._confirmed(raised.seq):
                 self._signals.light("sos", "blink")
-                await heartbeat.idle(self._clock.sleep(LOOK_S))
+                waited = True
+                await heartbeat.idle(self._beep(SHORT_S))
+                await heartbeat.idle(self._clock.sleep(LOOK_S - SHORT_S))
             else:
                 self._signals.light("sos", "on" if raised else "off")
+                if raised is not None and waited:
+                    await heartbeat.idle(self._beep(LONG_S))
+                waited = False
                 await heartbeat.idle(self._changes.wait(seen))
+
+    async def _beep(self, seconds: float) -> None:
+        self._signals.buzz(on=True, by=self.name)
+        try:
+            await self._clock.sleep(seconds)
+        finally:
+            self._signals.buzz(on=False, by=self.name)
 
     # --- inside a transaction (in the store's thread) ---------------------------------------------
 

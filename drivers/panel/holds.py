@@ -16,9 +16,9 @@ class Holds:
     _down: dict[str, float] = field(default_factory=dict)  # button -> monotonic s
 
     def edge(self, button: str, t: float, *, down: bool) -> Press | None:
-        """The press that this edge completes; `t` in monotonic seconds."""
+        """The press that this edge begins or completes; `t` in monotonic seconds."""
         if down:
             self._down[button] = t
-            return None
+            return Press(t, button, 0.0, released=False)
         since = self._down.pop(button, None)
         return None if since is None else Press(t, button, max(0.0, t - since))

@@ -27,6 +27,10 @@ class SimulatedPanel:
         self._clock = clock
         self._pressed: asyncio.Queue[Press | DriverError] = asyncio.Queue()
 
+    def hold(self, button: str) -> None:
+        """Pressed, and not let go; `press` says for how long, and lets go."""
+        self._pressed.put_nowait(Press(self._clock.monotonic(), button, 0.0, released=False))
+
     def press(self, button: str, held_s: float = 0.1) -> None:
         self._pressed.put_nowait(Press(self._clock.monotonic(), button, held_s))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from agent.alerting import sos
 from agent.alerting.panel_service import PanelService
 from agent.alerting.sos_service import SosService
+from agent.contract.errors import Rejected
 from agent.contract.events import AlertEvent, Sos
 from agent.store import refuge
 from drivers.panel import simulated
@@ -55,6 +56,12 @@ class Kit:
     confirmed: set[int]
     spot: Spot | None = None
     plugged: bool = True
+    actions: list[str] = field(default_factory=list)
+
+    async def act(self, action: str) -> None:
+        self.actions.append(action)
+        if len(self.actions) == 1:
+            raise Rejected("not_now", "somebody else was quicker")
 
     def soses(self) -> list[Sos]:
         return [body for body in self.bench.recorder.bodies if isinstance(body, Sos)]
@@ -90,6 +97,7 @@ async def kit(open_bench: OpenBench) -> AsyncIterator[Kit]:
             service,
             bench.signals,
             sos_hold_s=3.0,
+            orders=here.act,
         )
         async with asyncio.TaskGroup() as group:
             task = group.create_task(bench.supervisor.run([service, panel]))
@@ -110,6 +118,10 @@ def test_holding_the_button_raises_an_sos_and_holding_it_again_ends_it(
             assert (raised.state, raised.position_age_s) == ("raised", 12.0)
             await k.bench.until(lambda: "chime sos" in k.bench.heard(), passing=0.1)
             assert (await k.sos.raised()).by == "panel"
+            k.panel.press("sos", held_s=4.0)  # in trouble, people press twice
+            await k.bench.quiet()
+            assert len(k.soses()) == 1
+            await k.bench.clock.advance(10)
             k.panel.press("sos", held_s=4.0)
             await k.bench.until(lambda: len(k.soses()) == 2)
             assert k.soses()[1].state == "cancelled"
@@ -117,6 +129,75 @@ def test_holding_the_button_raises_an_sos_and_holding_it_again_ends_it(
             assert await k.sos.raised() is None
             assert await k.bench.alerting.open_alerts() == []
             assert k.bench.told()[-1] == (f"sos:{raised.sos_id}", "expired")
+
+    asyncio.run(run())
+
+
+def test_it_is_raised_while_the_button_is_still_held_and_once(open_bench: OpenBench) -> None:
+    async def run() -> None:
+        async with kit(open_bench) as k:
+            k.panel.hold("sos")
+            await k.bench.quiet()
+            await k.bench.clock.advance(2.9)
+            assert k.soses() == []
+            await k.bench.until(k.soses, passing=0.1)
+            k.panel.press("sos", held_s=30.0)  # let go at last
+            await k.bench.quiet()
+            assert [body.state for body in k.soses()] == ["raised"]
+
+    asyncio.run(run())
+
+
+def test_a_short_press_raises_nothing(open_bench: OpenBench) -> None:
+    async def run() -> None:
+        async with kit(open_bench) as k:
+            k.panel.hold("sos")
+            await k.bench.quiet()
+            await k.bench.clock.advance(1)
+            k.panel.press("sos", held_s=1.0)
+            await k.bench.quiet()
+            await k.bench.clock.advance(10)
+            assert k.soses() == []
+
+    asyncio.run(run())
+
+
+def test_a_tap_within_the_window_takes_it_back_and_later_it_does_not(open_bench: OpenBench) -> None:
+    async def run() -> None:
+        async with kit(open_bench) as k:
+            k.panel.press("sos", held_s=3.0)
+            await k.bench.until(k.soses)
+            await k.bench.clock.advance(9)
+            k.panel.press("sos", held_s=0.2)
+            await k.bench.until(lambda: len(k.soses()) == 2)
+            assert k.soses()[1].state == "cancelled"
+            k.panel.press("sos", held_s=3.0)
+            await k.bench.until(lambda: len(k.soses()) == 3)
+            await k.bench.clock.advance(11)
+            k.panel.press("sos", held_s=0.2)
+            await k.bench.quiet()
+            assert len(k.soses()) == 3
+            assert await k.sos.raised() is not None
+
+    asyncio.run(run())
+
+
+def test_the_buzzer_is_short_each_second_until_the_back_end_has_it_and_long_then(
+    open_bench: OpenBench,
+) -> None:
+    async def run() -> None:
+        async with kit(open_bench) as k:
+            await k.sos.raise_sos("cli")
+            k.confirmed.clear()
+            for _ in range(2):
+                await k.bench.until(lambda: "sos" in k.bench.signals._buzzers, passing=0.05)
+                await k.bench.until(lambda: "sos" not in k.bench.signals._buzzers, passing=0.05)
+            k.confirmed.update(range(1, 100))
+            await k.bench.until(lambda: k.panel.lights["sos"] == "on", passing=0.1)
+            assert "sos" in k.bench.signals._buzzers
+            await k.bench.clock.advance(0.9)
+            assert "sos" in k.bench.signals._buzzers
+            await k.bench.until(lambda: "sos" not in k.bench.signals._buzzers, passing=0.2)
 
     asyncio.run(run())
 
@@ -134,7 +215,7 @@ def test_the_light_blinks_until_the_back_end_has_the_sos(open_bench: OpenBench) 
             )
             await k.bench.until(lambda: k.panel.lights["sos"] == "on", passing=0.5)
             await k.sos.cancel("page")
-            await k.bench.until(lambda: k.panel.lights["sos"] == "off")
+            await k.bench.until(lambda: k.panel.lights["sos"] == "off", passing=0.2)
 
     asyncio.run(run())
 
@@ -179,6 +260,24 @@ def test_a_tap_on_either_button_says_heard(open_bench: OpenBench) -> None:
             answered = [b for b in k.bench.recorder.bodies if isinstance(b, AlertEvent) and b.by]
             assert [(b.alert_id, b.by) for b in answered] == [("a", "panel"), ("b", "panel")]
             assert k.soses() == []
+
+    asyncio.run(run())
+
+
+def test_buttons_accept_and_make_ready_by_a_tap_and_reject_by_holding(
+    open_bench: OpenBench,
+) -> None:
+    async def run() -> None:
+        async with kit(open_bench) as k:
+            for button, held_s in (
+                ("accept", 0.1),
+                ("reject", 0.1),
+                ("reject", 3.0),
+                ("ready", 0.1),
+            ):
+                k.panel.press(button, held_s)
+            await k.bench.until(lambda: len(k.actions) == 3)
+            assert k.actions == ["accepted", "rejected", "ready"]
 
     asyncio.run(run())
 

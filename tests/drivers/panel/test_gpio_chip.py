@@ -85,6 +85,7 @@ def test_presses_come_with_how_long_they_were_held(chip: Chip) -> None:
                 before = SystemClock().monotonic()
                 chip.pull(line, down=True)
                 await asyncio.sleep(held_s)
+                assert not (await asyncio.wait_for(anext(presses), 20)).released
                 chip.pull(line, down=False)
                 press = await asyncio.wait_for(anext(presses), 20)
                 assert press.button == name
@@ -102,6 +103,7 @@ def test_a_bouncing_button_is_one_press(chip: Chip) -> None:
                 chip.pull(0, down=n % 2 == 0)
             await asyncio.sleep(1)
             chip.pull(0, down=False)
+            assert not (await asyncio.wait_for(anext(presses), 20)).released
             press = await asyncio.wait_for(anext(presses), 20)
             assert press.button == "ack"
             with pytest.raises(TimeoutError):
