@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -162,6 +163,27 @@ def test_a_clean_stop_leaves_nothing_to_explain(tmp_path: Path) -> None:
         assert await outbox.record(position(9)) == 4
 
     run(tmp_path, story)
+
+
+def test_what_is_recorded_while_the_outbox_closes_is_kept(tmp_path: Path) -> None:
+    async def last_words(bench: Bench) -> None:
+        flush = bench.outbox.flush
+
+        async def slowly(*names: Any) -> None:
+            await flush(*names)
+            bench.outbox.flush = flush  # type: ignore[method-assign]
+            await bench.outbox.record(position(2))
+
+        await bench.outbox.record(position(1))
+        bench.outbox.flush = slowly  # type: ignore[method-assign]
+        await bench.outbox.close()
+
+    async def after(bench: Bench) -> None:
+        rows = await bench.outbox.fetch("telemetry", 0, max_bytes=ALL)
+        assert [(row.seq, row.kind) for row in rows] == [(1, "position"), (2, "position")]
+
+    run(tmp_path, last_words)
+    run(tmp_path, after)
 
 
 def test_acknowledged_rows_leave_with_the_next_critical_event(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -110,6 +111,50 @@ def test_a_group_that_is_being_committed_meanwhile_does_not_escape(tmp_path: Pat
         assert await story_of(outbox) == [(20, "gap", (1, 20))]
         await outbox.flush()
         assert bench.rows("telemetry") == [(20, "gap")]
+
+    run(tmp_path, story)
+
+
+def test_a_gap_in_memory_hides_nothing_that_has_just_moved_to_the_disk(tmp_path: Path) -> None:
+    """The sender reads, a group is committed meanwhile, and what follows it is taken back."""
+
+    async def story(bench: Bench) -> None:
+        outbox, read = bench.outbox, bench.database.read
+        await outbox.record(sick(1))
+        await outbox.flush()
+        await outbox.record(sick(2))
+        await outbox.record(position(3))
+
+        async def slowly(act: Any) -> Any:
+            rows = await read(act)
+            bench.database.read = read  # type: ignore[method-assign]
+            await outbox.flush()
+            await outbox.record(position(4))
+            await outbox.purge(WHEREABOUTS)
+            return rows
+
+        bench.database.read = slowly  # type: ignore[method-assign]
+        rows = await outbox.fetch("telemetry", 0, max_bytes=ALL)
+        assert [row.seq for row in rows] == [1]  # 2 is not skipped, but read next
+        assert [seq for seq, _, _ in await story_of(outbox)] == [1, 2, 3, 4]
+
+    run(tmp_path, story)
+
+
+def test_who_has_read_them_hears_of_it_before_the_file_is_written_anew(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        heard: list[str] = []
+        outbox, scrub = bench.outbox, bench.database.scrub
+        await fill(bench, outbox, on_disk=3, in_memory=0)
+        outbox.taken_back = lambda: heard.append("taken back")
+
+        async def scrubbed() -> None:
+            heard.append("scrub")
+            await scrub()
+
+        bench.database.scrub = scrubbed  # type: ignore[method-assign]
+        await outbox.purge(WHEREABOUTS)
+        assert heard == ["taken back", "scrub"]
 
     run(tmp_path, story)
 
