@@ -65,6 +65,7 @@ WRITES: dict[str, Role] = {
     "printer.reprint": "staff",
     "printer.resume": "staff",
     "shop.set": "staff",
+    "stock.set": "staff",
     "printer.test": "technician",
     "queue.retry": "technician",
     "sound.test": "technician",

@@ -145,6 +145,14 @@ export const STRINGS = {
     'fault.error.do': 'Switch it off, take out jammed paper, switch it on again.',
     'fault.other.do': 'Check paper, cover and cable.',
 
+    'stock.title': 'Running out',
+    'stock.out': 'Sold out',
+    'stock.back': 'There is some again',
+    'stock.is.out': 'Sold out',
+    'stock.left': 'Low stock: {n} left',
+    'stock.done.out': '{name} is marked as sold out',
+    'stock.done.back': '{name} can be ordered again',
+
     'tech.link': 'Technician',
     'tech.title': 'Technician',
     'tech.back': 'Orders',
@@ -330,6 +338,14 @@ export const STRINGS = {
     'fault.error': '报告故障',
     'fault.error.do': '关机,取出卡住的纸,再开机。',
     'fault.other.do': '请检查纸、上盖和线缆。',
+
+    'stock.title': '库存紧张',
+    'stock.out': '标为售罄',
+    'stock.back': '恢复供应',
+    'stock.is.out': '已售罄',
+    'stock.left': '库存不足:剩 {n} 份',
+    'stock.done.out': '{name} 已标为售罄',
+    'stock.done.back': '{name} 已恢复供应',
 
     'tech.link': '技术员',
     'tech.title': '技术员',

@@ -9,6 +9,7 @@ import { login, logout } from './login.js';
 import * as orders from './orders.js';
 import * as printers from './printers.js';
 import * as strip from './status.js';
+import * as stock from './stock.js';
 
 const PAGE = 15;
 const PAGES = 10; // more cards would make an old tablet slow
@@ -148,6 +149,7 @@ function render() {
   shop(status.shop_status);
   alerts.render($('alerts'), status.alerts, called, app);
   printers.render($('printers'), status.printers, app);
+  stock.render($('stock'), status.stock || [], app);
   orders.render($('orders'), state.orders, state.now, status.late_s, app);
   more(total - waiting);
   tick();

@@ -4,6 +4,7 @@ import { choose } from './dialog.js';
 import { el, icon, said, sync } from './dom.js';
 import { money, time } from './format.js';
 import { has, t } from './i18n.js';
+import { button as switchStock } from './stock.js';
 import { preview } from './ticket.js';
 
 const LATE_S = 90; // an unanswered order is late when its alert escalates; without word from the agent
@@ -47,13 +48,15 @@ function timer(entry, now, lateS) {
   return el('p', { class: 'quiet' }, t('order.came', { time: time(received, now) }));
 }
 
-function item(entry) {
+/** `app` where what was ordered can be marked as sold out. */
+function item(entry, app) {
   return el('li', {},
     el('span', { class: 'qty' }, entry.qty === undefined ? '1×' : entry.qty + '×'),
     el('span', { class: 'what' },
       said(entry.name),
       ...(entry.options || []).map((option) => el('span', { class: 'option' }, said(option.name))),
-      entry.note ? el('span', { class: 'note' }, said(entry.note)) : null));
+      entry.note ? el('span', { class: 'note' }, said(entry.note)) : null),
+    app && entry.sku ? switchStock(entry, false, app) : null);
 }
 
 function detail(label, value) {
@@ -141,10 +144,10 @@ function head(entry, at) {
 }
 
 /** What was ordered, and everything the kitchen must know of it. */
-function content(order) {
+function content(order, app) {
   const allergens = order.allergens || [];
   return [
-    el('ul', { class: 'items' }, ...order.items.map(item)),
+    el('ul', { class: 'items' }, ...order.items.map((one) => item(one, app))),
     order.note ? el('p', { class: 'remark' }, el('strong', {}, t('order.note')), ' ', said(order.note)) : null,
     allergens.length
       ? el('p', { class: 'remark allergen' }, icon('warn'), el('strong', {}, t('order.allergens')), ' ', said(allergens.join(', ')))
@@ -175,7 +178,7 @@ function card(entry, now, lateS, app) {
     timer(entry, now, lateS),
     order.due_at ? when('order.due', order.due_at) : null,
     at === 'received' && order.expires_at ? when('order.expires', order.expires_at) : null,
-    ...content(order),
+    ...content(order, at === 'received' ? app : null),
     buttons(entry, app),
     jobs);
 }

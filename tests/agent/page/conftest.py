@@ -147,6 +147,10 @@ class FakeAgent:
         del job_id
         return {"elements": list(TICKET), "width_mm": 80}
 
+    def _stock_set(self, sku: str, name: str | None, *, available: bool) -> None:
+        goods = {"sku": sku, "name": name, "left": None, "available": available}
+        self.status["stock"] = [] if available else [goods]
+
     def _printer_test(self, printer: str) -> str:
         return f"a page was printed on {printer}"
 

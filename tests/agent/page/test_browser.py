@@ -352,6 +352,20 @@ def test_it_fits_the_screen_and_is_readable(served, opened, new_order, size):
     assert page.evaluate(POOR_CONTRAST) == []
 
 
+def test_a_dish_is_sold_out_by_touch_and_comes_back(served, opened, new_order):
+    arrive(served, new_order(1, items=[{"sku": "d-1", "name": "宫保鸡丁"}]))
+    low = {"sku": "d-2", "name": "Tofu", "left": 3, "available": True}
+    served.agent.status["stock"] = [low]
+    page = opened(served, "phone")
+    expect(page.locator("#stock")).to_contain_text("Low stock: 3 left")
+    page.locator(".items [data-act=stock-d-1]").click()
+    expect(page.locator("#stock .chip")).to_have_text("Sold out")
+    page.locator("#stock button").click()
+    expect(page.locator("#stock li")).to_have_count(0)
+    told = served.agent.told("stock.set")
+    assert [(each["sku"], each["available"]) for each in told] == [("d-1", False), ("d-1", True)]
+
+
 def test_from_the_network_the_pin_is_asked_before_anything_is_seen(networked, opened, new_order):
     networked.set_pin("staff", "271828")
     arrive(networked, new_order(1))
