@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from agent.printing.templates import Templates
     from drivers.printer.elements import Element
 
+JOB = re.compile(r"[0-9a-f]{16}")  # as agent/printing/jobs.py makes them
 PLATFORMS = ("open-delivery", "deliverect")
 
 
@@ -138,7 +140,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 def _preview(arguments: argparse.Namespace) -> int:
     from drivers.printer.picture import paint
 
-    if Path(arguments.what).is_file():
+    if not JOB.fullmatch(arguments.what):
         elements, width, columns = _of_file(arguments)
     else:
         import msgspec

@@ -248,14 +248,17 @@ def _fields(loops: tuple[str, ...]) -> list[str]:
 def _missing(nodes: Template) -> Iterator[str]:
     """Essential fields that a ticket could lack."""
     found = set(_certain(nodes, (), frozenset()))
-    for loops, names in ESSENTIAL.items():
-        for name in names:
-            if (loops, name) not in found:
-                where = f" in `for {' / '.join(loops)}`" if loops else ""
-                yield (
-                    f"{{{name}}}{where} is missing: no ticket may be without it, so it must not"
-                    " stand in an `if` of something else, nor only in a QR code"
-                )
+    lacking = [
+        f"{{{name}}}" + (f" in `for {' / '.join(loops)}`" if loops else "")
+        for loops, names in ESSENTIAL.items()
+        for name in names
+        if (loops, name) not in found
+    ]
+    if lacking:
+        yield (
+            f"missing: {', '.join(lacking)}. No ticket may be without, so they must not stand in an"
+            " `if` of something else, nor only in a QR code"
+        )
 
 
 def _certain(

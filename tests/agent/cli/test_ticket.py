@@ -59,7 +59,7 @@ def test_one_starts_from_ours_and_checks_ones_own(config, tmp_path, capsys):
     assert [row["name"] for row in listed] == ["expo", "kitchen", "mine", "receipt"]
     mine.write_text("x\n")
     assert main(["ticket", "check", str(mine)]) == 1
-    assert "{qty} in `for item` is missing" in capsys.readouterr().err
+    assert "{qty} in `for item`" in capsys.readouterr().err
     assert main(["ticket", "show", "nothing", "--config", str(config)]) == 1
 
 
@@ -78,5 +78,25 @@ def test_an_order_is_drawn_without_a_printer(config, tmp_path, capsys):
     assert main(["printer", "preview", str(order), "--printer", "bar", *common]) == 1
     assert "printer bar prints nothing of this order" in capsys.readouterr().err
     assert main(["printer", "preview", str(order), "--printer", "nowhere", *common]) == 1
+    assert main(["printer", "preview", str(tmp_path / "none.json"), *common]) == 1
+    assert "none.json cannot be read" in capsys.readouterr().err
     order.write_text('{"order_id": 5}')
     assert main(["printer", "preview", str(order), *common]) == 1
+
+
+@pytest.mark.skipif(not find_fonts(), reason="no fonts on this machine")
+def test_a_job_is_drawn_as_the_running_agent_tells_it(config, tmp_path, monkeypatch):
+    from PIL import Image
+
+    asked = []
+
+    def ask(_arguments, do, **params):
+        asked.append((do, params))
+        line = {"type": "text", "runs": [{"text": "面"}]}
+        return {"elements": [line, {"type": "cut"}], "dots": 384, "columns": 32}
+
+    monkeypatch.setattr("agent.cli.common.ask", ask)
+    out = tmp_path / "t.png"
+    assert main(["printer", "preview", "0123456789abcdef", "--out", str(out)]) == 0
+    assert asked == [("ticket.preview", {"job_id": "0123456789abcdef"})]
+    assert Image.open(io.BytesIO(out.read_bytes())).width == 384 + 32

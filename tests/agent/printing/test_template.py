@@ -197,7 +197,7 @@ def test_every_essential_field_exists():
                 body = f"for {loop}\n{body}\nend"
             with pytest.raises(TemplateError) as caught:
                 parse(body)
-            assert all("is missing" in problem for problem in caught.value.problems)
+            assert all("missing: " in problem for problem in caught.value.problems)
 
 
 # --- where they are from --------------------------------------------------------------------------
