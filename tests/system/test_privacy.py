@@ -169,3 +169,25 @@ def test_who_takes_consent_back_leaves_nothing_in_the_queue(
 
 def on_card(rider: Agent) -> bytes:
     return b"".join(file.read_bytes() for file in rider.store.parent.glob("agent.db*"))
+
+
+def test_a_ride_without_a_link_is_told_in_hindsight_once_it_is_back(
+    agent: Callable[..., Agent],
+    relay: Callable[..., Relay],
+    broker: Mosquitto,
+    backend: ForeignBackEnd,
+    receiver: Talker,
+) -> None:
+    cable = relay(broker.port)
+    settings = config(receiver, "consent = 'elsewhere'")
+    rider = agent(cable.port, settings, device=RIDER).start().ready()
+    wait(lambda: backend.of("position"), f"it rides; {rider.words()}")
+    cable.pull()
+    wait(lambda: not rider.ask("status")["link"]["up"], "the link is down")
+    wait(lambda: rider.ask("status")["link"]["backlog"]["telemetry"] > 6, "a backlog grows")
+    cable.restore()
+    wait(lambda: backend.of("position", reason="trace"), f"smoothed; {rider.words()}")
+    wait(lambda: not any(rider.ask("status")["link"]["backlog"].values()), "all of it is there")
+    rider.stop()
+    assert backend.verdict() == []
+    assert not [holes for book in backend.stream("telemetry") if (holes := book.holes())]
