@@ -577,7 +577,11 @@ class App:
             device,
             uplink.confirm,
             lambda message, up, down: Link(
-                settings, self.clock, on_message=message, on_up=up, on_down=down
+                settings,
+                self.clock,
+                on_message=message,
+                on_up=self._telling(up),
+                on_down=self._telling(down),
             ),
             self.outbox,
             self.inbox,
@@ -589,6 +593,15 @@ class App:
         self.lateness = Lateness(
             self.outbox, self.clock, self.health, lambda: self.uplink.up_since is not None
         )
+
+    def _telling(self, react: Callable[..., None]) -> Callable[..., None]:
+        """The page shows at once what became of the link."""
+
+        def told(*arguments: Any) -> None:
+            react(*arguments)
+            self.changes.notify()
+
+        return told
 
     # --- what the uplink says of the device -------------------------------------------------------
 
