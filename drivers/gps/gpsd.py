@@ -115,10 +115,13 @@ class GpsdReceiver:
         deadline = self._clock.monotonic() + max(FIRST_S, self._settings.silence_s)
         while True:
             line = await self._line(deadline)
-            fix = self._decode(line, self._clock.monotonic())
+            now = self._clock.monotonic()
+            fix = self._decode(line, now)
             if fix is not None:
                 deadline = fix.t + self._settings.silence_s
                 yield fix
+            elif now > deadline:  # it says so much that there is always a line to read
+                raise DriverError(self._silence())
 
     async def _line(self, deadline: float) -> bytes:
         host, port = self._settings.host, self._settings.port

@@ -22,6 +22,7 @@ from drivers.gps.nmea import Assembler
 
 COLUMNS = ("t", "lat", "lon", "speed", "course", "sigma")
 CHUNK = 4096
+TIME_MAX_S = 253402300800.0  # the year 10000
 
 
 def read_track(path: Path, rejected: Counter[str] | None = None) -> Iterator[Fix]:
@@ -68,7 +69,8 @@ def _dated(fixes: Iterator[Fix], counts: Counter[str]) -> Iterator[Fix]:
 
 
 def _csv(file: BinaryIO, path: Path, counts: Counter[str]) -> Iterator[Fix]:
-    rows = csv.DictReader(line.decode("utf-8", "replace") for line in file)
+    lines = (line.decode("utf-8", "replace") for line in file)
+    rows = csv.DictReader(line.removeprefix("\ufeff") for line in lines)  # spreadsheets begin so
     if not {"t", "lat", "lon"} <= set(rows.fieldnames or ()):
         raise DriverError(f"{path} is no track: its first line must name t,lat,lon")
     while True:
@@ -82,7 +84,7 @@ def _csv(file: BinaryIO, path: Path, counts: Counter[str]) -> Iterator[Fix]:
             continue
         t, *rest = cells
         lat, lon, speed, course, sigma = (value if isfinite(value) else None for value in rest)
-        if isfinite(t):
+        if abs(t) < TIME_MAX_S:  # false for NaN, too
             mode = 1 if lat is None or lon is None else 3
             yield Fix(t, mode, lat, lon, speed, course, sigma, utc=t)
         else:

@@ -372,3 +372,23 @@ _NAMES = st.sampled_from(["mode", "lat", "lon", "time", "speed", "track", "hdop"
 def test_any_lines_give_fixes_or_counted_rejections(lines: list[bytes]) -> None:
     for fix in read(*lines)[0]:
         assert fix.mode < 2 or (fix.lat is not None and fix.lon is not None)
+
+
+class Hurried(ManualClock):
+    """A second passes with each look at it, and nobody waits."""
+
+    def monotonic(self) -> float:
+        self._now += 1.0
+        return self._now
+
+
+def test_a_gpsd_that_talks_without_end_and_has_no_fix_is_silent_too() -> None:
+    async def main() -> None:
+        reader = asyncio.StreamReader(limit=gpsd.LINE_MAX)
+        reader.feed_data(b'{"class":"SKY"}\n' * 1000)  # there always is one more line
+        receiver = gpsd.GpsdReceiver(gpsd.Settings(), Hurried(), reader)
+        with pytest.raises(DriverError, match="no news from its receiver"):
+            await anext(aiter(receiver.fixes()))
+        assert receiver.about.heard["SKY"] < 100
+
+    asyncio.run(main())

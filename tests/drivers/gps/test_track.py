@@ -53,3 +53,14 @@ def test_a_missing_or_damaged_file_is_an_error(tmp_path: Path) -> None:
     half.write_bytes(gzip.compress(NMEA)[:-20])
     with pytest.raises(DriverError, match="cannot be read"):
         list(read_track(half))
+
+
+def test_a_table_of_a_spreadsheet_is_read_and_times_beyond_all_years_are_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ride.csv"
+    path.write_bytes(b"\xef\xbb\xbft,lat,lon\r\n1e308,31,121\r\ninf,31,121\r\n7,31.0,121.0\r\n")
+    rejected = Counter[str]()
+    (fix,) = read_track(path, rejected)
+    assert (fix.t, fix.lat) == (7, 31)
+    assert rejected == {"malformed": 2}
