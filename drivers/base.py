@@ -15,15 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
+from drivers.errors import DriverError as DriverError
+
 if TYPE_CHECKING:
     import msgspec
-
-
-class DriverError(Exception):
-    """The world did not play along: unplugged, refused, timed out.
-
-    The text is for people: what happened and what to try.
-    """
 
 
 class Stuck(DriverError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.cli import common
-from drivers.base import DriverError
+from drivers.errors import DriverError
 
 if TYPE_CHECKING:
     from agent.arrival.overview import Row

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent.cli import common
 from agent.contract.errors import NotRunning, Rejected
 from agent.contract.local import socket_path
-from drivers.base import DriverError
+from drivers.errors import DriverError
 
 if TYPE_CHECKING:
     from agent.config import Config, PositionConfig

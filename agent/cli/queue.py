@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
 from agent.cli import common
-from drivers.base import DriverError
+from drivers.errors import DriverError
 
 if TYPE_CHECKING:
     import sqlite3
