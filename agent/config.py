@@ -512,10 +512,8 @@ def _timezone(name: str | None) -> list[str]:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return [
-            f"device.timezone: no time zone {name!r} here; `timedatectl list-timezones` lists"
-            " them (package tzdata)"
-        ]
+        found = "`timedatectl list-timezones` lists them (package tzdata)"
+        return [f"device.timezone: no time zone {name!r} here; {found}"]
     return []
 
 

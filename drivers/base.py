@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
-from drivers.errors import DriverError as DriverError
+from drivers.errors import DriverError as DriverError  # noqa: PLC0414 - found here with the ports
 
 if TYPE_CHECKING:
     import msgspec

@@ -7,7 +7,21 @@ import sys
 from collections.abc import Sequence
 
 from agent import __version__
-from agent.cli import beacon, common, config, consume, device, gps, page, queue, replay, rider, run, shop, ticket
+from agent.cli import (
+    beacon,
+    common,
+    config,
+    consume,
+    device,
+    gps,
+    page,
+    queue,
+    replay,
+    rider,
+    run,
+    shop,
+    ticket,
+)
 from agent.contract.errors import NotRunning, Rejected
 from agent.layers import EXIT_CONFIG, ConfigError
 from drivers.errors import DriverError
@@ -21,7 +35,20 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"edge-agent {__version__}")
     groups = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, device, config, page, queue, shop, ticket, gps, beacon, rider, replay, consume):
+    for module in (
+        run,
+        device,
+        config,
+        page,
+        queue,
+        shop,
+        ticket,
+        gps,
+        beacon,
+        rider,
+        replay,
+        consume,
+    ):
         module.add(groups)
     return top
 

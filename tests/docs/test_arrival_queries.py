@@ -8,7 +8,8 @@ import sqlite3
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[2]
-QUERIES = re.findall(r"```sql\n(.*?)```", (HOUSE / "docs" / "arrival.md").read_text("utf-8"), re.DOTALL)
+PAGE = (HOUSE / "docs" / "arrival.md").read_text("utf-8")
+QUERIES = re.findall(r"```sql\n(.*?)```", PAGE, re.DOTALL)
 
 
 def tables() -> sqlite3.Connection:
