@@ -36,9 +36,7 @@ class Offline(Rider):
 
     async def waiting(self) -> list[Position]:
         rows = await self.outbox.fetch("telemetry", 0, max_bytes=1 << 24)
-        return [
-            msgspec.json.decode(r.body, type=Position) for r in rows if r.kind == Position.KIND
-        ]
+        return [msgspec.json.decode(r.body, type=Position) for r in rows if r.kind == Position.KIND]
 
 
 def play(folder: Path, story: Callable[[Offline], Awaitable[None]]) -> None:
