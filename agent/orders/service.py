@@ -12,8 +12,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-import msgspec
-
 from agent.contract.errors import Rejected
 from agent.contract.events import Load, OrderEvent
 from agent.contract.orders import MAX_BYTES, Order
@@ -57,6 +55,8 @@ class Kitchen(Protocol):
     def on_order(
         self, tx: sqlite3.Connection, order: Order, previous: Order | None, now_ms: int
     ) -> None: ...
+
+    def withdraw(self, tx: sqlite3.Connection, order: Order, now_ms: int) -> None: ...
 
     def wake(self) -> None: ...
 
@@ -233,8 +233,7 @@ class OrderDesk:
         self._recorder.put(tx, event)
         self._bell.settle_in(tx, order.order_id, by)
         if stage == "rejected":  # tickets that wait are taken back, those on paper made void
-            over = msgspec.structs.replace(order, status="cancelled")
-            self._kitchen.on_order(tx, over, None, now)
+            self._kitchen.withdraw(tx, order, now)
 
     async def nudge(self, order_id: str, cause: str, note: str | None) -> str:
         """The customer urges (`urged`) or wants the money back (`refund`): staff must hear of it.

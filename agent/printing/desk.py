@@ -20,7 +20,7 @@ from agent.core.supervisor import Heartbeat
 from agent.printing import jobs, spool
 from agent.printing.jobs import ASKED, WAITING, Job, doubt
 from agent.printing.render import Renderer, columns_of, dots_of
-from agent.printing.routing import new_job, react
+from agent.printing.routing import Plan, new_job, react, withdraw
 from agent.printing.service import REROUTE_AFTER_S, PrinterService
 from agent.printing.template import TemplateError, parse
 from agent.printing.templates import MAX_SENT, Templates, delete, put
@@ -114,6 +114,13 @@ class PrintingDesk:
         if previous is not None and previous.version >= order.version:
             return
         plan = react(order, spool.of_order(tx, order.order_id), self._printers, now_ms)
+        self._apply(tx, plan, order, now_ms)
+
+    def withdraw(self, tx: sqlite3.Connection, order: Order, now_ms: int) -> None:
+        """Staff rejected the order: what waits is cancelled, what is on paper made void."""
+        self._apply(tx, withdraw(order, spool.of_order(tx, order.order_id), now_ms), order, now_ms)
+
+    def _apply(self, tx: sqlite3.Connection, plan: Plan, order: Order, now_ms: int) -> None:
         for job, reason in plan.cancel:
             self._cancel(tx, job, reason, now_ms)
         doubtful = lost.in_doubt(tx, order.placed_at, self._clock)

@@ -96,6 +96,22 @@ def react(
     return plan
 
 
+def withdraw(order: Order, jobs: Sequence[Job], now_ms: int) -> Plan:
+    """What to cancel, and what to make void, of an order that staff rejected: before the back end
+    has a version that says so. Doing it twice is doing it once."""
+    plan, over = Plan(), msgspec.structs.replace(order, status="cancelled")
+    for slot in {job.slot: None for job in jobs}:
+        _pile(plan, over, [job for job in jobs if job.slot == slot], None, now_ms)
+    plan.insert = [
+        replace(
+            job,
+            job_id=job_id(job.order_id, job.version, job.home, f"{job.station}\0void", job.copy),
+        )
+        for job in plan.insert
+    ]
+    return plan
+
+
 def _scheduled(job: Job, order: Order, printers: Sequence[PrinterConfig]) -> Job:
     """A first ticket waits until `lead` before the order is due; news of one that is out do not."""
     lead = next((printer.lead for printer in printers if printer.name == job.home), None)
@@ -107,10 +123,16 @@ def _scheduled(job: Job, order: Order, printers: Sequence[PrinterConfig]) -> Job
 def _slot(
     plan: Plan, order: Order, mine: Sequence[Job], wanted: Ticket | None, now_ms: int
 ) -> None:
+    """The pile of one slot, unless this version was seen to already."""
+    if mine and max(job.version for job in mine) < order.version:
+        _pile(plan, order, mine, wanted, now_ms)
+
+
+def _pile(
+    plan: Plan, order: Order, mine: Sequence[Job], wanted: Ticket | None, now_ms: int
+) -> None:
     """One pile of paper: what is out, what still waits, and what should be there."""
-    if not mine or max(job.version for job in mine) >= order.version:
-        return
-    out = max((job for job in mine if job.on_paper), key=lambda job: job.version, default=None)
+    out = max((job for job in mine if job.on_paper), key=_newness, default=None)
     told = None if out is None or out.ticket.what == "void" else out.ticket
     unsent = [job for job in mine if not job.on_paper and job.state in ("queued", "held", "parked")]
     new: Ticket | None
@@ -128,6 +150,11 @@ def _slot(
     plan.cancel += [(job, reason) for job in unsent]
     if new is not None:
         plan.insert.append(_job(order, mine[0].slot, new, now_ms))
+
+
+def _newness(job: Job) -> tuple[int, bool]:
+    """A version may be printed and, after a rejection here, made void."""
+    return job.version, job.ticket.what == "void"
 
 
 def _job(order: Order, slot: tuple[str, str, int], ticket: Ticket, now_ms: int) -> Job:

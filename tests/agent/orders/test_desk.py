@@ -40,9 +40,10 @@ class Kitchen:
     def on_order(
         self, _tx: sqlite3.Connection, order: Order, previous: Order | None, _now_ms: int
     ) -> None:
-        if order.status == "cancelled":
-            self.cancelled.append(order.order_id)
         self.seen.append((order.order_id, order.version, previous and previous.version))
+
+    def withdraw(self, _tx: sqlite3.Connection, order: Order, _now_ms: int) -> None:
+        self.cancelled.append(order.order_id)
 
     def wake(self) -> None:
         pass

@@ -9,7 +9,7 @@ import pytest
 
 from agent.contract.orders import Item, Option
 from agent.printing.jobs import TRANSITIONS, Wrong, check, job_id
-from agent.printing.routing import react, tickets
+from agent.printing.routing import react, tickets, withdraw
 from agent.printing.ticket import changed, merge
 
 
@@ -222,3 +222,44 @@ def test_states_change_by_the_table_only():
             else:
                 with pytest.raises(Wrong):
                     check(old, new)
+
+
+# --- rejected here --------------------------------------------------------------------------------
+
+
+def rejected(order, jobs):
+    """The jobs after staff rejected the order."""
+    plan = withdraw(order, jobs, 5)
+    gone = {job.job_id for job, _ in plan.cancel}
+    left = [replace(job, state="cancelled") if job.job_id in gone else job for job in jobs]
+    return plan, left + told(plan)
+
+
+def test_a_rejected_order_s_waiting_tickets_are_taken_back_and_those_on_paper_void(shop, given):
+    order = given.order(items=[WOK, TEA])
+    first = react(order, [], shop, 0)
+    jobs = [
+        replace(job, state="queued" if job.printer == "bar" else "printed") for job in first.insert
+    ]
+    plan, after = rejected(order, jobs)
+    assert {job.printer for job, _ in plan.cancel} == {"bar"}
+    assert slots(plan) == [("kitchen", "wok", 1, "void")]
+    assert len({job.job_id for job in after}) == len(after), "a job of its own"
+    again, _ = rejected(order, after)
+    assert (again.insert, again.cancel) == ([], [])
+
+
+def test_a_rejected_order_that_is_cancelled_too_is_made_void_once(shop, given):
+    order = given.order(items=[WOK])
+    _, after = rejected(order, told(react(order, [], shop, 0)))
+    cancelled = msgspec.structs.replace(order, version=2, status="cancelled")
+    plan = react(cancelled, after, shop, 9)
+    assert (plan.insert, plan.cancel) == ([], [])
+
+
+@pytest.mark.parametrize("state", ["queued", "printed"])
+def test_a_rejected_order_that_was_accepted_elsewhere_is_printed_again(shop, given, state):
+    order = given.order(items=[WOK])
+    _, after = rejected(order, told(react(order, [], shop, 0), state))
+    accepted = msgspec.structs.replace(order, version=2, status="preparing")
+    assert {slot[3] for slot in slots(react(accepted, after, shop, 9))} == {"order"}
