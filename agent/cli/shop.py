@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from agent.cli import common, printers, ticket
@@ -16,7 +17,7 @@ def add(groups: common.Groups) -> None:
         alert, "ack", "Acknowledge; without ID all of them.", _asks("alert.ack", "alert_id")
     ).add_argument("alert_id", nargs="?", metavar="ID")
     sound = common.group(groups, "sound", "The loudspeaker.")
-    common.command(sound, "test", "Play the chime and a phrase now.", _asks("sound.test"))
+    common.command(sound, "test", "Play the chime and a phrase, and ask who heard it.", _test_sound)
     sos = common.group(groups, "sos", "The rider's emergency call.")
     common.command(sos, "test", "Say what an SOS would do now; none is raised.", _asks("sos.test"))
 
@@ -66,6 +67,22 @@ def _asks(do: str, *names: str) -> Any:
         return 0
 
     return run
+
+
+def _test_sound(arguments: argparse.Namespace) -> int:
+    """That a card took the samples proves nothing: only ears do."""
+    result = common.ask(arguments, "sound.test")
+    if not sys.stdin.isatty():
+        print(common.plain(result))
+        return 0
+    if input("Did you hear a chime and a voice? [y/n] ").strip().lower().startswith("y"):
+        return 0
+    print(
+        "The samples went somewhere else. Is the loudspeaker on and plugged in? Is the card muted"
+        " (alsamixer)? Is it the right one? `aplay -L` lists them; sound.device names it, for a"
+        " service best itself, as in plughw:CARD=Device."
+    )
+    return 1
 
 
 def _list_orders(arguments: argparse.Namespace) -> int:
