@@ -62,7 +62,7 @@ class Page:
             )
             with contextlib.closing(server):
                 port = server.sockets[0].getsockname()[1]
-                self._hosts = guard.hosts(HOST, port)
+                self._hosts = guard.hosts(guard.LOOPBACK, port)
                 self.url = f"http://{HOST}:{port}/"
                 listening(self.url)
                 await asyncio.get_running_loop().create_future()

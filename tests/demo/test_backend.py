@@ -64,7 +64,7 @@ def test_what_lies_behind_a_hole_is_stored_but_not_acknowledged():
 def test_a_batch_is_stored_like_its_events():
     backend = BackEnd()
     events = [event(n, position(NOW - n), kind="position") for n in (1, 2, 3)]
-    payload, content_type = wire.encode_batch(events)
+    payload, content_type = wire.encode_batch(wire.encode_lines(events))
     reaction = backend.receive(f"edge/v1/{SHOP}/batch/telemetry", payload, content_type, NOW)
     assert acks(reaction) == [(f"edge/v1/{SHOP}/ack/telemetry", 3)]
     assert len(reaction.heard) == 3

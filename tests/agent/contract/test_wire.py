@@ -66,6 +66,7 @@ def test_a_gap_speaks_of_from_and_to() -> None:
 def test_every_body_has_its_kind_and_stream() -> None:
     assert set(BODIES) == {
         "position",
+        "scan",
         "fence",
         "arrival",
         "order",

@@ -286,7 +286,7 @@ class Machine(RuleBasedStateMachine):
             return
         for name, rows in waiting.items():
             for row in rows:
-                if row.seq > self.acked[name]:
+                if row.seq > self.acked[name] and row.kind != Gap.KIND:
                     self.ledger.kept[name][row.seq] = row.body
 
     @rule()
