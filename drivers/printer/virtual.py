@@ -89,7 +89,8 @@ class VirtualPrinter:
             if self._drop_after == 0:
                 self._drop_after = None
                 self.drop()
-        self._tell()
+        if taken:  # else nothing has changed, and whoever waits for room would never tire
+            self._tell()
         return taken
 
     def replies(self) -> bytes:
