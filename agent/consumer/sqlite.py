@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 
@@ -15,6 +16,7 @@ from agent.layers import ConfigError
 
 APPLICATION_ID = 0x65646263  # "edbc"; a file of another program is not ours to touch
 BUSY_S = 10.0  # so long another instance may hold the file
+MODE_RETRY_S = 0.05
 
 MAKE_MARK = "INSERT INTO mark (device, epoch, stream) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 MARK = "SELECT contiguous, newest, told FROM mark WHERE (device, epoch, stream) = (?, ?, ?)"
@@ -76,7 +78,7 @@ class SqliteStore:
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            _keep_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
             with _transaction(connection):  # of two instances that start together one makes it
                 self._check(connection)
@@ -99,6 +101,21 @@ class SqliteStore:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
         check_version(found, make, self.name)
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Of several that open a new file at once one changes its mode. SQLite does not wait there for
+    the others, whatever its timeout (sqlite.org/wal.html)."""
+    for _ in range(int(BUSY_S / MODE_RETRY_S)):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            select.select([], [], [], MODE_RETRY_S)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 @contextlib.contextmanager
