@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -21,13 +19,18 @@ from agent.contract import topics
 from agent.contract.local import STORE_DEFAULT
 from agent.layers import ConfigError
 from agent.positioning.reporting import CHOOSABLE, IDLE
+from agent.shapes import hint, walk
 from drivers.catalog import CATALOG
 from drivers.catalog import load as load_driver
 
-# What a pattern does not say of itself, by setting.
-WHY = {
-    "device.id": "; letters, digits, - and _, 64 at most. No dot: RabbitMQ makes two levels of the"
-    " topic of it, and nothing would arrive",
+# kind of driver -> section that chooses one
+SECTIONS = {
+    "gps": "position",
+    "surroundings": "surroundings",
+    "beacons": "beacons",
+    "advertiser": "beacon",
+    "sound": "sound",
+    "panel": "panel",
 }
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -407,7 +410,7 @@ def load(
 
 def check(data: Mapping[str, Any]) -> list[str]:
     """Every problem of a merged configuration, as lines `key: what is wrong`."""
-    problems = list(_walk(dict(data), Config, ""))
+    problems = walk(dict(data), Config, "")
     if not problems:
         problems = list(_across(msgspec.convert(data, Config)))
     return problems
@@ -427,83 +430,93 @@ def driver_settings(kind: str, section: Any) -> Any:
     return msgspec.convert(getattr(section, section.driver), driver.settings)
 
 
-def _across(config: Config) -> list[str]:
-    """What no single key shows."""
-    problems = _timezone(config.device.timezone)
-    names = [printer.name for printer in config.printer]
-    problems += [f"printer.{n}: two printers have this name" for n in _twice(names)]
-    for printer in config.printer:
-        where = f"printer.{printer.name}.backup"
-        if printer.backup == printer.name:
-            problems.append(f"{where}: a printer cannot be its own backup")
-        elif printer.backup is not None and printer.backup not in names:
-            problems.append(f"{where}: no printer {printer.backup!r}{_hint(printer.backup, names)}")
-        if printer.columns is not None and (printer.columns == 32) != (printer.width_mm == 58):
-            problems.append(
-                f"printer.{printer.name}.columns: {printer.columns} do not belong on"
-                f" {printer.width_mm} mm paper; 58 mm has 32, 80 mm has 42 or 48"
+def _across(config: Config) -> Iterator[str]:
+    """What no single setting shows."""
+    yield from _timezone(config.device.timezone)
+    yield from _printers(config.printer)
+    yield from _fences(config.fence)
+    yield from _role(config)
+    if config.page is not None:
+        yield from _page(config.page)
+    if config.position is not None:
+        yield from _profile(config.position)
+    for kind, section in SECTIONS.items():
+        yield from _driver(config, kind, section)
+
+
+def _printers(printers: Sequence[PrinterConfig]) -> Iterator[str]:
+    names = [printer.name for printer in printers]
+    for name in _twice(names):
+        yield f"printer.{name}: two printers have this name"
+    for printer in printers:
+        where, backup, columns = f"printer.{printer.name}", printer.backup, printer.columns
+        if backup == printer.name:
+            yield f"{where}.backup: a printer cannot be its own backup"
+        elif backup is not None and backup not in names:
+            yield f"{where}.backup: no printer {backup!r}{hint(backup, names)}"
+        if columns is not None and (columns == 32) != (printer.width_mm == 58):
+            yield (
+                f"{where}.columns: {columns} do not belong on {printer.width_mm} mm paper; 58 mm"
+                " has 32, 80 mm has 42 or 48"
             )
-        if printer.evidence == "counter" and not (
-            printer.exclusive or not printer.uri.startswith("tcp:")
-        ):
-            problems.append(
-                f"printer.{printer.name}.evidence: another's ticket moves the counter too, so it "
-                "proves nothing unless exclusive = true"
+        shared = printer.uri.startswith("tcp:") and not printer.exclusive
+        if printer.evidence == "counter" and shared:
+            yield (
+                f"{where}.evidence: another's ticket moves the counter too, so it proves nothing"
+                " unless exclusive = true"
             )
-    problems += [
-        f"fence.{f}: two fences have this id" for f in _twice([f.id for f in config.fence])
-    ]
-    for fence in config.fence:
+
+
+def _fences(fences: Sequence[FenceConfig]) -> Iterator[str]:
+    for name in _twice([fence.id for fence in fences]):
+        yield f"fence.{name}: two fences have this id"
+    for fence in fences:
         circle = fence.lat is not None and fence.lon is not None
         if circle == bool(fence.polygon) or 0 < len(fence.polygon) < 3:
-            problems.append(
+            yield (
                 f"fence.{fence.id}: needs either lat and lon or a polygon of three corners or more"
             )
+
+
+def _role(config: Config) -> Iterator[str]:
     if config.role == "shop" and not config.printer:
-        problems.append("printer: a shop needs at least one [[printer]]")
+        yield "printer: a shop needs at least one [[printer]]"
     if config.surroundings is not None and config.position is None:
-        problems.append("surroundings: are looked at only where there is a [position] section")
+        yield "surroundings: are looked at only where there is a [position] section"
     if config.role == "rider" and config.position is None:
-        problems.append("position: a rider needs a [position] section")
-    if config.page is not None:
-        problems += _listen(config.page.listen)
-        if config.page.lan == "tls" and not (config.page.cert and config.page.key):
-            problems.append(
-                "page.lan: tls needs page.cert and page.key; docs/page.md says how to make them"
-            )
-    if config.position is not None and config.position.profile == IDLE:
-        problems.append(
-            'position.profile: a rider is made idle by the duty; set privacy.duty = "idle"'
-        )
-    elif config.position is not None and config.position.profile not in CHOOSABLE:
-        name, known = config.position.profile, sorted(CHOOSABLE)
-        problems.append(
-            f"position.profile: no profile {name!r}{_hint(name, known)}; there are"
+        yield "position: a rider needs a [position] section"
+
+
+def _page(page: Page) -> Iterator[str]:
+    yield from _listen(page.listen)
+    if page.lan == "tls" and not (page.cert and page.key):
+        yield "page.lan: tls needs page.cert and page.key; docs/page.md says how to make them"
+
+
+def _profile(position: PositionConfig) -> Iterator[str]:
+    name, known = position.profile, sorted(CHOOSABLE)
+    if name == IDLE:
+        yield 'position.profile: a rider is made idle by the duty; set privacy.duty = "idle"'
+    elif name not in CHOOSABLE:
+        yield (
+            f"position.profile: no profile {name!r}{hint(name, known)}; there are"
             f" {', '.join(known)}"
         )
-    sections = {
-        "gps": "position",
-        "surroundings": "surroundings",
-        "beacons": "beacons",
-        "advertiser": "beacon",
-        "sound": "sound",
-        "panel": "panel",
-    }
-    for kind, name in sections.items():
-        section = getattr(config, name)
-        if section is None:
-            continue
-        if section.driver not in CATALOG[kind]:
-            known = sorted(CATALOG[kind])
-            problems.append(
-                f"{name}.driver: no driver {section.driver!r}{_hint(section.driver, known)};"
-                f" there are {', '.join(known)}"
-            )
-        elif hasattr(section, section.driver):
-            driver = load_driver(kind, section.driver)
-            given = getattr(section, section.driver)
-            problems += _walk(given, driver.settings, f"{name}.{section.driver}")
-    return problems
+
+
+def _driver(config: Config, kind: str, name: str) -> Iterator[str]:
+    section = getattr(config, name)
+    if section is None:
+        return
+    if section.driver not in CATALOG[kind]:
+        known = sorted(CATALOG[kind])
+        yield (
+            f"{name}.driver: no driver {section.driver!r}{hint(section.driver, known)};"
+            f" there are {', '.join(known)}"
+        )
+    elif hasattr(section, section.driver):
+        settings = load_driver(kind, section.driver).settings
+        yield from walk(getattr(section, section.driver), settings, f"{name}.{section.driver}")
 
 
 def _timezone(name: str | None) -> list[str]:
@@ -533,65 +546,6 @@ def _listen(listen: str) -> list[str]:
             "127.0.0.1, [::1] or localhost and set page.lan for other devices"
         )
     return problems
-
-
-def _walk(value: Any, type_: Any, where: str) -> list[str]:
-    """Compare plain data with a type, going on after each problem; msgspec stops at the first."""
-    origin, args = get_origin(type_), get_args(type_)
-    if origin is Annotated:
-        inner = _walk(value, args[0], where)
-        return inner or _leaf(value, type_, where)
-    if origin in (Union, UnionType) and type(None) in args and value is not None:
-        rest = [arg for arg in args if arg is not type(None)]
-        if len(rest) == 1:
-            return _walk(value, rest[0], where)
-    if isinstance(type_, type) and issubclass(type_, msgspec.Struct) and isinstance(value, dict):
-        return _walk_struct(value, type_, where)
-    if origin is list and isinstance(value, list):
-        lines = []
-        for n, item in enumerate(value):
-            label = item.get("name") or item.get("id") if isinstance(item, dict) else None
-            lines += _walk(item, args[0], f"{where}[{label or n + 1}]")
-        return lines
-    return _leaf(value, type_, where)
-
-
-def _walk_struct(value: dict[str, Any], type_: type[msgspec.Struct], where: str) -> list[str]:
-    dot = f"{where}." if where else ""
-    hints = get_type_hints(type_, include_extras=True)
-    fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
-    lines = []
-    for key, item in value.items():
-        if key in fields:
-            lines += _walk(item, hints[fields[key].name], f"{dot}{key}")
-        else:
-            lines.append(f"{dot}{key}: there is no such setting{_hint(key, list(fields))}")
-    return lines + [
-        f"{dot}{name}: is missing"
-        for name, field in fields.items()
-        if field.required and name not in value
-    ]
-
-
-def _leaf(value: Any, type_: Any, where: str) -> list[str]:
-    try:
-        msgspec.convert(value, type_)
-    except msgspec.ValidationError as error:
-        hint = WHY.get(where, "")
-        choices = [arg for arg in get_args(type_) if isinstance(arg, str)]
-        if choices and isinstance(value, str):
-            hint = f"{_hint(value, choices)}; it can be {', '.join(choices)}"
-        return [f"{where or 'configuration'}: {_plain(str(error))}, not {value!r}{hint}"]
-    return []
-
-
-def _plain(message: str) -> str:
-    return message.partition(" - at `")[0].replace("`", "").removesuffix(".")
-
-
-def _hint(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _twice(names: Sequence[str]) -> list[str]:

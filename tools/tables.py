@@ -15,7 +15,7 @@ from msgspec import NODEFAULT, UNSET, Meta
 
 from agent.cli import parser
 from agent.commands import Rooms
-from agent.config import Config
+from agent.config import SECTIONS, Config
 from agent.contract.events import BODIES, Event, Gap
 from agent.contract.orders import Order
 from agent.contract.presence import Presence
@@ -23,14 +23,6 @@ from agent.fleet.commands import CommandTable
 from drivers.catalog import CATALOG, load
 from tools.channels import CHANNELS
 
-SECTION = {
-    "gps": "position",
-    "surroundings": "surroundings",
-    "beacons": "beacons",
-    "advertiser": "beacon",
-    "sound": "sound",
-    "panel": "panel",
-}
 PLAIN = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}
 COMMENT = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
 EVERYWHERE = {"-h", "--config", "--set"}  # options that every command has
@@ -102,7 +94,7 @@ def device_commands() -> str:
 
 
 def _drivers_of(kind: str) -> str:
-    section = SECTION.get(kind)
+    section = SECTIONS.get(kind)
     parts = [f"### {kind}\n\n" + _table(["name", "summary"], _summaries(kind))]
     for name in CATALOG[kind]:
         if section is None:
