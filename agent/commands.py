@@ -77,7 +77,8 @@ class RejectOrder(Params, frozen=True):
 
 
 class AckAlert(Params, frozen=True):
-    alert_id: str | None = None  # neither: all of them
+    alert_id: str | None = None  # none of the three: all of them
+    alert_ids: Annotated[list[str], Meta(max_length=1000)] = []
     order_id: str | None = None  # those of an order
 
 
@@ -402,7 +403,8 @@ class Rooms:
     # --- alerts and SOS ---------------------------------------------------------------------------
 
     async def acknowledge(self, params: AckAlert, by: str) -> list[str]:
-        return await self.alerting.acknowledge(params.alert_id, by, params.order_id)
+        ids = {*params.alert_ids, *([params.alert_id] if params.alert_id else [])}
+        return await self.alerting.acknowledge(ids or None, by, params.order_id)
 
     async def test_sound(self, _params: Any, _by: str) -> str:
         await self.speaker.open()

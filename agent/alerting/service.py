@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sqlite3
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Collection, Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -148,16 +148,17 @@ class AlertingService:
         await self._write(lambda tx: self.end_in(tx, alert_id, by))
 
     async def acknowledge(
-        self, alert_id: str | None, by: str, order_id: str | None = None
+        self, ids: Collection[str] | None, by: str, order_id: str | None = None
     ) -> list[str]:
-        """An alert, those of an order, or all of them; the ids that were open until now.
+        """Those of these ids, of an order, or all of them; the ids that were open until now.
 
         The sound stops at once, before the disk has answered. StoreError when it refuses: the
         alert then sounds again.
         """
 
         def meant(alert: Alert) -> bool:
-            return alert_id in (None, alert.alert_id) and order_id in (None, alert.order_id)
+            named = ids is None or alert.alert_id in ids
+            return named and order_id in (None, alert.order_id)
 
         def close(tx: sqlite3.Connection) -> list[str]:
             ours = [alert for alert in table.unanswered(tx) if meant(alert)]

@@ -29,7 +29,7 @@ def test_an_alert_sounds_until_it_is_acknowledged(open_bench: OpenBench) -> None
             starts = [play.t for play in bench.player.plays]
             assert all(8 <= b - a <= 10 for a, b in itertools.pairwise(starts))
             assert bench.signals.lights["alert"] == "blink"
-            assert await bench.alerting.acknowledge("new_order:o1", "page") == ["new_order:o1"]
+            assert await bench.alerting.acknowledge({"new_order:o1"}, "page") == ["new_order:o1"]
             await bench.until(lambda: bench.signals.lights["alert"] == "off")
             await bench.clock.advance(60)
             assert len(bench.heard()) == 3
@@ -80,9 +80,9 @@ def test_acknowledging_twice_or_what_is_unknown_changes_nothing(open_bench: Open
     async def run() -> None:
         async with open_bench() as bench:
             await bench.alerting.raise_alert("new_order", "a")
-            assert await bench.alerting.acknowledge("a", "page") == ["a"]
-            assert await bench.alerting.acknowledge("a", "page") == []
-            assert await bench.alerting.acknowledge("b", "page") == []
+            assert await bench.alerting.acknowledge({"a"}, "page") == ["a"]
+            assert await bench.alerting.acknowledge({"a"}, "page") == []
+            assert await bench.alerting.acknowledge({"b"}, "page") == []
             assert bench.told() == [("a", "sounding"), ("a", "acknowledged")]
 
     asyncio.run(run())
@@ -93,7 +93,7 @@ def test_raising_is_idempotent_even_after_the_answer(open_bench: OpenBench) -> N
         async with open_bench(run=False) as bench:
             for _ in range(2):
                 await bench.alerting.raise_alert("new_order", "a")
-            await bench.alerting.acknowledge("a", "page")
+            await bench.alerting.acknowledge({"a"}, "page")
             await bench.alerting.raise_alert("new_order", "a")
             assert await bench.alerting.open_alerts() == []
             assert bench.told() == [("a", "sounding"), ("a", "acknowledged")]
@@ -114,7 +114,7 @@ def test_nobody_answers_and_the_alert_escalates_once_louder_and_with_the_buzzer(
             await bench.until(lambda: not bench.signals.buzzing, passing=0.25)
             await bench.until(lambda: len(bench.heard()) >= 16, passing=0.5)
             assert bench.told() == [("a", "sounding"), ("a", "escalated")]
-            await bench.alerting.acknowledge("a", "page")
+            await bench.alerting.acknowledge({"a"}, "page")
             await bench.until(lambda: not bench.signals.buzzing)
 
     asyncio.run(run())
@@ -278,11 +278,11 @@ def test_while_the_disk_refuses_the_alert_still_sounds_and_escalates(
             await bench.database.read(lambda tx: tx.execute("PRAGMA query_only = ON"))
             await bench.until(lambda: "siren new_order" in bench.heard(), passing=0.5)
             with pytest.raises(StoreError):
-                await bench.alerting.acknowledge("a", "page")
+                await bench.alerting.acknowledge({"a"}, "page")
             await bench.until(lambda: "alerting" in bench.conditions(), passing=0.5)
             await bench.database.read(lambda tx: tx.execute("PRAGMA query_only = OFF"))
             await bench.until(lambda: ("a", "escalated") in bench.told(), passing=0.5)
-            assert await bench.alerting.acknowledge("a", "page") == ["a"]
+            assert await bench.alerting.acknowledge({"a"}, "page") == ["a"]
             await bench.until(lambda: "alerting" not in bench.conditions(), passing=0.5)
 
     asyncio.run(run())
@@ -298,7 +298,7 @@ def test_closed_alerts_are_forgotten_after_a_week_and_open_ones_never(
         async with open_bench(run=False) as bench:
             bench.clock.set_wall(bench.clock.wall() - 8 * 86400)
             await bench.alerting.raise_alert("new_order", "closed")
-            await bench.alerting.acknowledge("closed", "page")
+            await bench.alerting.acknowledge({"closed"}, "page")
             await bench.alerting.raise_alert("printer", "open")
         async with open_bench() as bench:
             await bench.until(bench.heard)

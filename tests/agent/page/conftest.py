@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -130,9 +130,9 @@ class FakeAgent:
     def _order_ready(self, order_id: str) -> None:
         self._find(order_id)["stage"] = "ready"
 
-    def _alert_ack(self, alert_id: str | None = None) -> None:
+    def _alert_ack(self, alert_ids: Sequence[str] = ()) -> None:
         alerts = self.status["alerts"]
-        self.status["alerts"] = [a for a in alerts if alert_id not in (None, a["alert_id"])]
+        self.status["alerts"] = [a for a in alerts if alert_ids and a["alert_id"] not in alert_ids]
 
     def _printer_reprint(self, job_id: str) -> None:
         del job_id

@@ -249,7 +249,20 @@ def test_the_shop_is_switched_and_alerts_are_acknowledged(served, opened):
     expect(page.locator("[data-act=ack-b]")).to_be_focused()
     expect(page.locator(".alert")).to_contain_text("nobody has answered yet")
     assert served.agent.told("shop.set") == [{"status": "busy"}]
-    assert served.agent.told("alert.ack") == [{"alert_id": "a"}]
+    assert served.agent.told("alert.ack") == [{"alert_ids": ["a"]}]
+
+
+def test_many_new_orders_ring_in_one_row_and_leave_room_for_the_orders(served, opened, new_order):
+    page = opened(served)
+    served.agent.status["alerts"] = [alert(f"a{n}", order_id=f"o-{n}") for n in range(1, 15)]
+    arrive(served, *(new_order(n) for n in range(1, 15)))
+    expect(page.locator(".alert")).to_have_count(1)
+    expect(page.locator(".alert")).to_contain_text("Orders 1, 2, 3")
+    expect(page.locator(".alert")).to_contain_text("12, ...")
+    assert page.locator("#orders").bounding_box()["y"] < 480
+    page.locator(".alert button").click()
+    expect(page.locator(".alert")).to_have_count(0)
+    assert served.agent.told("alert.ack") == [{"alert_ids": [f"a{n}" for n in range(1, 15)]}]
 
 
 def test_an_outage_is_said_in_words(served, opened):
