@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sqlite3
-from collections.abc import Collection, Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 

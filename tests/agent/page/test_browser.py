@@ -223,7 +223,7 @@ def test_a_ticket_is_shown_and_printed_again(served, opened, new_order):
 
 
 def test_a_printer_says_what_to_do_and_what_becomes_of_waiting_tickets(served, opened):
-    kitchen = {"name": "kitchen", "state": "down", "fault": "paper_out", "waiting": 6}
+    kitchen = {"name": "kitchen", "state": "fault", "fault": "paper_out", "waiting": 6}
     served.agent.status["printers"] = [kitchen]
     page = opened(served)
     printer = page.locator(".printer")
@@ -352,7 +352,7 @@ def test_it_fits_the_screen_and_is_readable(served, opened, new_order, size):
         health=[{"code": "x", "severity": "critical", "text": "disk full", "since": 1}],
         printers=[
             {"name": "kitchen", "state": "held", "fault": None, "waiting": 6},
-            {"name": "bar", "state": "down", "fault": "paper_out", "waiting": 0},
+            {"name": "bar", "state": "fault", "fault": "paper_out", "waiting": 0},
         ],
     )
     served.agent.status["link"]["up"] = False
