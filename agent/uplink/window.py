@@ -15,7 +15,7 @@ from agent.contract.events import Stream
 
 BATCH_MIN, BATCH_START, BATCH_MAX = 2 * 1024, 8 * 1024, 32 * 1024
 PACKETS_MIN, PACKETS_START, PACKETS_MAX = 2, 4, 16
-CALM = 1.3  # an urgent message behind what is in flight then takes less than twice as long as alone
+CALM = 1.5  # less never fills a narrow link, more makes urgent messages wait twice as long as alone
 LATE = 2.5  # no jitter any more: the batches themselves are too much for the link
 QUICK_S = 0.05  # a PUBACK within this makes nothing late, however quick others were
 LIVE_PACKETS = 16  # single messages are small; they are limited only by this and the broker
