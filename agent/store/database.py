@@ -38,6 +38,7 @@ T = TypeVar("T")
 APPLICATION_ID = 0x65646765  # "edge"; a file of another program is not ours to touch
 GROUP_MAX = 200  # functions that share one commit
 PAGE_BYTES = 1024  # of a new file; a commit writes whole pages, and few of ours hold more
+FILL_BYTES = 4096
 WAL_BYTES = 4 * 1024 * 1024  # then it is merged into the file, and cut back to this if it was more
 RESERVE_BYTES = 4 * 1024 * 1024  # given back when the disk is full, so that orders still fit
 LOCK_S = 5.0  # for another program that holds the database
@@ -331,7 +332,10 @@ class Database:
         ):
             size = log_.seek(0, os.SEEK_END)
             if size < WAL_BYTES and self._has_room(WAL_BYTES):
-                log_.write(bytes(WAL_BYTES - size))
+                # A page at a time: newer kernels keep what was written at once as one piece, and
+                # account for all of it whenever a little of it changes.
+                for at in range(size, WAL_BYTES, FILL_BYTES):
+                    log_.write(bytes(min(FILL_BYTES, WAL_BYTES - at)))
                 os.fsync(log_.fileno())
         connection.execute("COMMIT")
 
