@@ -18,7 +18,8 @@ from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
 from agent.page.door import Door
 from agent.page.pins import Role
-from agent.page.server import WRITES, Lan, PageService
+from agent.page.server import Lan, PageService
+from agent.page.site import WRITES
 from agent.store.database import Database
 from drivers.printer.elements import Align, Cut, Element, Feed, Qr, Run, Text
 from tests.support import ListRecorder, wait
@@ -240,7 +241,7 @@ class Served:
 
     @property
     def streams(self) -> int:
-        return self.service._streams
+        return self.service._site.streams
 
     def set_pin(self, role: Role, pin: str) -> None:
         asyncio.run_coroutine_threadsafe(self.door.set_pin(role, pin), self._loop).result(10)

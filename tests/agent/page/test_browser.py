@@ -411,7 +411,6 @@ def test_a_technician_sees_checks_receiver_queue_and_settings(served, opened, lo
     page.locator("#tests button").first.click()
     expect(page.locator("#toast")).to_contain_text("a page was printed")
     assert served.agent.told("printer.test") == [{"printer": "kitchen"}]
-    expect(page.locator("#toast p")).to_have_count(0)
     page.screenshot(path=OUT / f"tech-{locale}.png", full_page=True)
     root = "document.documentElement."
     assert page.evaluate(root + "scrollWidth") <= page.evaluate(root + "clientWidth")

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from agent.page import exchange, server
+from agent.page import exchange, server, site
 from agent.page.server import Lan
 from tests.agent.page.conftest import Served
 from tests.support import wait
@@ -74,9 +74,9 @@ def code(answer):
 
 def test_without_a_pin_the_network_sees_only_the_pages_files(browser):
     assert browser.ask("GET", "/")[0] == 200
-    for name in (*server.READS, "events"):
+    for name in (*site.READS, "events"):
         assert code(browser.get(name)) == (401, "login")
-    for name in server.WRITES:
+    for name in site.WRITES:
         assert code(browser.post(name, {})) == (401, "login")
     assert browser.served.agent.asked == []
 
@@ -103,7 +103,7 @@ def test_staff_log_in_act_under_their_name_and_log_out(browser, new_order):
 
 def test_staff_cannot_do_what_is_a_technicians(browser):
     browser.login()
-    technicians = [name for name, role in server.READS.items() if role == "technician"]
+    technicians = [name for name, role in site.READS.items() if role == "technician"]
     assert technicians
     for name in technicians:
         assert code(browser.get(name)) == (401, "login")

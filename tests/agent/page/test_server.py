@@ -18,7 +18,7 @@ from agent.core.changes import Changes
 from agent.core.clock import SystemClock
 from agent.core.health import Health
 from agent.core.supervisor import Heartbeat
-from agent.page import exchange, server
+from agent.page import exchange, server, site
 from agent.page.door import Door
 from agent.store.database import Database, StoreError
 from drivers.base import DriverError
@@ -304,13 +304,13 @@ def test_a_burst_of_changes_is_told_once_or_twice(served):
 
 
 def test_a_silent_stream_says_that_it_lives(served, monkeypatch):
-    monkeypatch.setattr(server, "BEAT_S", 0.01)
+    monkeypatch.setattr(site, "BEAT_S", 0.01)
     with stream(served) as response:
         assert event(response)["version"] == event(response)["version"]
 
 
 def test_pages_beyond_the_limit_are_told_so_until_one_is_closed(served):
-    streams = [stream(served) for _ in range(server.MAX_STREAMS)]
+    streams = [stream(served) for _ in range(site.MAX_STREAMS)]
     for one in streams:
         event(one.__enter__())
     assert get(served, "/api/events").verdict == (503, "full")
