@@ -6,8 +6,6 @@ what changed since the paper that is out, the cut. All between them is the templ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from agent.printing.sheet import Look, Sheet
 from agent.printing.template import For, If, Part, Rule, Template, Words
 from agent.printing.ticket import Field, Line, Ticket
@@ -92,7 +90,7 @@ class _Arranged:
         text = left.fill(scope.words)
         side = None if right is None else right.fill(scope.words)
         if right is not None and side is not None:
-            bullet, text = _bullet(left, scope.words) if text is not None else ("", "")
+            bullet, text = _bullet(left, text or "")
             look = self._look(right, scope)
             self._sheet.pair(text, self._look(left, scope), side, look, bullet=bullet)
         elif text is not None:
@@ -107,7 +105,7 @@ class _Arranged:
         elif "pack" in part.ways:
             self._sheet.pack([fact for fact in text.split("  ") if fact.strip()], look)
         else:
-            bullet, text = _bullet(part, scope.words)
+            bullet, text = _bullet(part, text)
             self._sheet.write(text, look, bullet=bullet)
 
     def _look(self, part: Part, scope: Values) -> Look:
@@ -117,12 +115,9 @@ class _Arranged:
         return look
 
 
-def _bullet(part: Part, words: Mapping[str, str]) -> tuple[str, str]:
+def _bullet(part: Part, text: str) -> tuple[str, str]:
     """What hangs out before the first field, and the rest."""
-    text = part.fill(words) or ""
-    if "hang" not in part.ways:
-        return "", text
-    lead = part.pieces[0]
+    lead = part.pieces[0] if "hang" in part.ways and text else ""
     return lead, text[len(lead) :]
 
 

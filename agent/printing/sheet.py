@@ -104,6 +104,8 @@ class Sheet:
 
 def wrap(text: str, room: int) -> list[str]:
     """Lines of at most `room` columns, broken at spaces where a word fits, or anywhere."""
+    if columns(text) <= room:
+        return [text.rstrip()]
     lines: list[str] = []
     line, used = "", 0
     for word in _words(text):

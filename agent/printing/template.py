@@ -89,11 +89,14 @@ class Part:
 
     def fill(self, words: Mapping[str, str]) -> str | None:
         """The words; None when it has fields and all of them are empty."""
+        if len(self.pieces) == 1:
+            return self.pieces[0]
         found = [words[name] for name in self.fields]
-        if found and not any(found):
+        if not any(found):
             return None
-        texts = [*found, ""]
-        return "".join(a + b for a, b in zip(self.pieces[::2], texts, strict=True))
+        texts = list(self.pieces)
+        texts[1::2] = found
+        return "".join(texts)
 
 
 @dataclass(frozen=True, slots=True)
