@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from drivers.base import Clock, Driver, DriverError
-from drivers.sound.clips import Stream, streams
+from drivers.sound.clips import Stream, scale, streams
 
 SPARE_S = 5.0  # opening a slow card and emptying its buffer
 REAP_S = 2.0  # a killed child that the kernel holds on to longer is left to it
+BLOCK = 8192  # bytes that are scaled and handed over at once
 PROBE = Stream(22_050, 1, bytes(2 * 441))  # 20 ms of silence
 
 
@@ -35,10 +36,10 @@ class AlsaPlayer:
 
     async def play(self, clips: Sequence[Path], volume: float = 1.0) -> None:
         """Raises DriverError: a clip is no WAV file, no device, device busy or stuck."""
-        for stream in await asyncio.to_thread(streams, clips, volume):
-            await self.stream(stream)
+        for stream in await asyncio.to_thread(streams, clips):
+            await self.stream(stream, volume)
 
-    async def stream(self, stream: Stream) -> None:
+    async def stream(self, stream: Stream, volume: float = 1.0) -> None:
         shape = ("-f", "S16_LE", "-r", str(stream.rate), "-c", str(stream.channels))
         aplay = await asyncio.create_subprocess_exec(
             *(self._aplay, "-q", "-D", self._device, "-t", "raw", *shape, "-"),
@@ -48,7 +49,8 @@ class AlsaPlayer:
         )
         try:
             async with asyncio.timeout(stream.seconds + SPARE_S):
-                _, said = await aplay.communicate(stream.samples)
+                _, said = await asyncio.gather(_feed(aplay, stream, volume), _complaint(aplay))
+                await aplay.wait()
         except TimeoutError as error:
             raise DriverError(
                 f"sound device {self._device} is stuck; unplug and plug it, or choose another: "
@@ -58,6 +60,21 @@ class AlsaPlayer:
             await _end(aplay)
         if aplay.returncode != 0:
             raise DriverError(explain(self._device, said.decode(errors="replace")))
+
+
+async def _feed(aplay: Process, stream: Stream, volume: float) -> None:
+    """Block by block, so that the first one is heard while the others are still scaled."""
+    assert aplay.stdin is not None
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its complaint says why
+        for at in range(0, len(stream.samples), BLOCK):
+            aplay.stdin.write(scale(stream.samples[at : at + BLOCK], volume))
+            await aplay.stdin.drain()
+    aplay.stdin.close()
+
+
+async def _complaint(aplay: Process) -> bytes:
+    assert aplay.stderr is not None
+    return await aplay.stderr.read()
 
 
 async def _end(aplay: Process) -> None:

@@ -38,7 +38,7 @@ class SimulatedPlayer:
     async def play(self, clips: Sequence[Path], volume: float = 1.0) -> None:
         if self.unplugged:
             raise DriverError("there is no sound device; plug it in")
-        seconds = sum(stream.seconds for stream in streams(clips, 1.0))
+        seconds = sum(stream.seconds for stream in streams(clips))
         play = Play(self._clock.monotonic(), tuple(clips), volume, seconds)
         self.plays.append(play)
         await self._clock.sleep(seconds)

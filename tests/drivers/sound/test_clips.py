@@ -26,13 +26,13 @@ def clip(path: Path, samples: list[int], *, rate: int = 22_050, channels: int = 
 def test_clips_of_one_format_become_one_stream_without_a_gap(tmp_path: Path) -> None:
     one = clip(tmp_path / "1.wav", [1, 2, 3])
     two = clip(tmp_path / "2.wav", [4, 5])
-    assert streams([one, two], 1.0) == [Stream(22_050, 1, array("h", [1, 2, 3, 4, 5]).tobytes())]
+    assert streams([one, two]) == [Stream(22_050, 1, array("h", [1, 2, 3, 4, 5]).tobytes())]
 
 
 def test_a_clip_of_another_format_is_a_stream_of_its_own(tmp_path: Path) -> None:
     one = clip(tmp_path / "1.wav", [1, 2])
     two = clip(tmp_path / "2.wav", [3, 4], rate=44_100, channels=2)
-    got = streams([one, two, one], 1.0)
+    got = streams([one, two, one])
     assert [(s.rate, s.channels) for s in got] == [(22_050, 1), (44_100, 2), (22_050, 1)]
 
 
