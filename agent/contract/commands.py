@@ -12,12 +12,15 @@ from agent.contract.orders import Millis
 MAX_BYTES = 64 * 1024
 
 
-class Command(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True, omit_defaults=True):
     """Payload of `cmd/{name}/{cmd_id}`."""
 
     params: dict[str, Any] = {}
     iat: Millis | None = None
     exp: Millis | None = None  # unix ms; later it is answered `rejected`, reason `expired`
+    kid: str | None = None  # signed: whose key; then `req` has the rest, see docs/fleet-commands.md
+    req: str | None = None  # signed: JSON in a text, exactly what was signed
+    sig: str | None = None  # signed: Ed25519, base64url
 
 
 class Ack(msgspec.Struct, frozen=True):
