@@ -25,6 +25,8 @@ from agent.page.door import Door, Visitor
 from agent.page.gate import Gate
 from agent.page.pins import Role
 from agent.page.sessions import LIFETIME_S
+from agent.page.spoken import spoken
+from agent.words import Language, say
 from drivers.base import DriverError
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ READS: dict[str, Role] = {
 WRITES: dict[str, Role] = {
     "alert.ack": "staff",
     "order.accept": "staff",
+    "order.picked_up": "staff",
     "order.ready": "staff",
     "order.reject": "staff",
     "printer.reprint": "staff",
@@ -138,11 +141,12 @@ class Site:
     ) -> Response:
         try:
             visitor = self._admit(request, role)
-            return exchange.answer(await self._ask(name, params(), visitor.by))
+            found = await self._ask(name, params(), visitor.by)
+            return exchange.answer(spoken(name, found, _language(request)))
         except Rejected as error:
-            return exchange.problem(error.code, str(error))
+            return _refusal(request, error.code, error)
         except DriverError as error:
-            return exchange.problem("device", str(error))
+            return _refusal(request, "device", error)
 
     # --- who asks ---------------------------------------------------------------------------------
 
@@ -179,14 +183,14 @@ class Site:
             given = _body(request, Login)
             token = await self._door.login(given.role, given.pin, request.g.peer, local=gate.local)
         except Rejected as error:
-            return exchange.problem(error.code, str(error))
+            return _refusal(request, error.code, error)
         return _with_cookie(token, LIFETIME_S[given.role], gate)
 
     async def _logout(self, request: Request) -> Response:
         try:
             self._require_csrf(request)
         except Rejected as error:
-            return exchange.problem(error.code, str(error))
+            return _refusal(request, error.code, error)
         self._door.logout(request.cookies.get(COOKIE, ""))
         return _with_cookie("", 0, request.g.gate)
 
@@ -198,7 +202,7 @@ class Site:
         try:
             self._admit(request, "staff")
         except Rejected as error:
-            return exchange.problem(error.code, str(error))
+            return _refusal(request, error.code, error)
         if self.streams >= MAX_STREAMS:
             text = f"{MAX_STREAMS} staff pages are open on this device; close one"
             self._health.set("page.full", text)
@@ -221,6 +225,14 @@ class Site:
         finally:
             self.streams -= 1
             self._health.clear("page.full")
+
+
+def _language(request: Request) -> Language:
+    return "zh" if request.headers.get("X-Language") == "zh" else "en"
+
+
+def _refusal(request: Request, code: str, error: Exception) -> Response:
+    return exchange.problem(code, say(str(error), _language(request)))
 
 
 def _with_cookie(token: str, lifetime_s: float, gate: Gate) -> Response:

@@ -1,5 +1,7 @@
 // The agent's command table over HTTP, and the stream that says when to ask again.
 
+import { language } from './i18n.js';
+
 const PATIENCE_MS = 15000;
 const SILENCE_MS = 40000; // the stream says something every 15 s
 const RETRY_MS = 3000;
@@ -48,7 +50,8 @@ async function ask(url, options) {
   let response;
   let value;
   try {
-    response = await patiently(fetch(url, options));
+    const headers = Object.assign({ 'X-Language': language() }, options.headers);
+    response = await patiently(fetch(url, Object.assign({}, options, { headers })));
     value = await patiently(response.json());
   } catch (error) {
     throw new Problem('unreachable', '');

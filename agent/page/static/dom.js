@@ -37,8 +37,11 @@ const ICONS = {
   printer: 'M7 3h10v4H7zM4 8h16a2 2 0 0 1 2 2v7h-4v4H6v-4H2v-7c0-1.1.9-2 2-2zm4 6v5h8v-5zm10-3.5v2h2v-2z',
   paper_out: 'M7 3h10v4H7zM4 8h16a2 2 0 0 1 2 2v7h-3v-3H5v3H2v-7c0-1.1.9-2 2-2zm3 8h2v2H7zm4 0h2v2h-2zm4 0h2v2h-2zM7 20h2v2H7zm4 0h2v2h-2zm4 0h2v2h-2z',
   cover_open: 'M3.2 6.2 18.6 1l.8 2.3L4 8.5zM4 10h16a2 2 0 0 1 2 2v6h-4v4H6v-4H2v-6c0-1.1.9-2 2-2zm4 6v4h8v-4z',
-  offline: 'M3.4 2 22 20.6 20.6 22l-4.6-4.6H16V21H8v-4H4v-6c0-.8.5-1.5 1.2-1.8L2 3.4zM8 3h8v4h-5.200L8 4.200zM12.800 8H18a2 2 0 0 1 2 2v5.200z',
+  unreachable: 'M3.4 2 22 20.6 20.6 22l-4.6-4.6H16V21H8v-4H4v-6c0-.8.5-1.5 1.2-1.8L2 3.4zM8 3h8v4h-5.200L8 4.200zM12.800 8H18a2 2 0 0 1 2 2v5.200z',
 };
+
+ICONS.offline = ICONS.unreachable;
+ICONS.stalled = ICONS.cover_open;
 
 /** A picture beside words that say the same, so it is hidden from screen readers. */
 export function icon(name) {

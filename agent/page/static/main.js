@@ -196,6 +196,12 @@ function older() {
 /** Move every timer on; `data-late` is when its text becomes the late one. */
 function tick() {
   const at = now();
+  for (const node of document.querySelectorAll('[data-until]')) {
+    const left = Number(node.dataset.until) - at;
+    const words = left > 0 ? t(node.dataset.text, { time: elapsed(left) }) : t(node.dataset.over);
+    if (node.textContent !== words) node.textContent = words;
+    node.classList.toggle('late', left < Number(node.dataset.soon));
+  }
   for (const node of document.querySelectorAll('[data-since]')) {
     const { since, text, late, lateText } = node.dataset;
     const isLate = Boolean(late) && at > Number(late);

@@ -51,6 +51,7 @@ function card(printer, app) {
       el('span', { class: 'chip ' + style }, icon(style), word)),
     printer.fault ? fault(printer) : null,
     printer.waiting > 0 ? el('p', { class: 'waits' }, t('printer.waiting', { n: printer.waiting })) : null,
+    printer.scheduled > 0 ? el('p', { class: 'quiet' }, t('printer.scheduled', { n: printer.scheduled })) : null,
     choice ? resume(printer, app) : null);
 }
 
