@@ -1,4 +1,4 @@
-"""What a SHOP has and what a RIDER has: the rooms that app.py wires for them."""
+"""What a SHOP has and what a RIDER has: the rooms that are wired for them."""
 
 from __future__ import annotations
 

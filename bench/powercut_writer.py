@@ -30,10 +30,12 @@ import zipfile
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[1]
-PARTS = ("agent/__init__.py", "agent/config.py", "agent/layers.py", "agent/contract/*.py",
-         "agent/core/*.py", "agent/positioning/*.py", "agent/printing/*.py", "agent/store/*.py",
-         "agent/store/migrations/*.sql", "drivers/__init__.py", "drivers/base.py",
-         "drivers/catalog.py", "drivers/printer/*.py")  # fmt: skip
+PARTS = ("agent/__init__.py", "agent/config/*.py", "agent/layers.py", "agent/shapes.py",
+         "agent/alerting/__init__.py", "agent/alerting/quiet.py",
+         "agent/contract/*.py", "agent/core/*.py", "agent/positioning/*.py",
+         "agent/printing/*.py", "agent/store/*.py",
+         "agent/store/migrations/*.sql", "config/tickets/*.ticket", "drivers/*.py",
+         "drivers/printer/*.py")  # fmt: skip
 
 WRITER = '''
 import asyncio, base64, contextlib, glob, io, os, sys, zipfile

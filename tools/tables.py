@@ -14,7 +14,7 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Meta
 
 from agent.cli import parser
-from agent.commands import Rooms
+from agent.commands import AREAS
 from agent.config import SECTIONS, Config
 from agent.contract.events import BODIES, Event, Gap
 from agent.contract.orders import Order
@@ -78,7 +78,8 @@ def command_line() -> str:
 
 def device_commands() -> str:
     table = CommandTable(None)  # type: ignore[arg-type]  # nothing is recorded here
-    Rooms.add_to(Rooms.__new__(Rooms), table)  # only the names of its methods are used
+    for area in AREAS:
+        area.add_to(area.__new__(area), table)  # type: ignore[arg-type]  # only its names are used
     rows = []
     for entry in table.entries():
         params = "; ".join(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.arrival.replay import main, run_replay
-from agent.config import ConfigError
+from agent.layers import ConfigError
 from drivers.base import DriverError
 
 A, OTHER = "aa:bb:cc:00:00:01", "aa:bb:cc:00:00:99"

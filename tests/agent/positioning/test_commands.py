@@ -8,21 +8,18 @@ from typing import Any, cast
 
 import pytest
 
-from agent.commands import Rooms, SetProfile
+from agent.commands.whereabouts import SetProfile, WhereaboutsCommands
 from agent.contract.errors import Rejected
+from agent.core.clock import ManualClock
 from agent.positioning.privacy import Mode
 from agent.positioning.reporting import CHOOSABLE, PROFILES
 from tests.agent.positioning.test_precision import Rider
 
 
-def rooms(rider: Rider) -> Rooms:
-    """Only what the two commands reach."""
-    nothing: Any = None
+def rooms(rider: Rider) -> WhereaboutsCommands:
+    """With what the two commands reach."""
     duty = cast(Any, SimpleNamespace(mode=rider.mode))
-    return Rooms(
-        **dict.fromkeys(Rooms.__slots__, nothing)
-        | {"clock": rider.clock, "positioning": rider.service, "duty": duty}
-    )
+    return WhereaboutsCommands(rider.clock, rider.service, duty, beacon=None)
 
 
 def test_a_position_is_reported_when_it_is_asked_for() -> None:
@@ -87,8 +84,7 @@ def test_idle_is_a_profile_that_only_the_duty_chooses() -> None:
 
 def test_without_a_receiver_both_are_refused_in_words() -> None:
     async def main() -> None:
-        nothing: Any = None
-        none = Rooms(**dict.fromkeys(Rooms.__slots__, nothing))
+        none = WhereaboutsCommands(ManualClock(), None, None, None)
         with pytest.raises(Rejected, match=r"no \[position\]"):
             await none.report_position(None, "command:c1")
         with pytest.raises(Rejected, match=r"no \[position\]"):

@@ -1,0 +1,20 @@
+"""The commands of a device: each one line in a table, for MQTT, command line and page alike.
+
+A module an area: its parameters, a dataclass of the rooms that it reaches, and `add_to(table)`.
+"""
+
+from agent.commands.alerts import AlertCommands
+from agent.commands.device import DeviceCommands
+from agent.commands.orders import OrderCommands
+from agent.commands.printers import PrinterCommands
+from agent.commands.status import StatusCommand
+from agent.commands.whereabouts import WhereaboutsCommands
+
+AREAS = (
+    StatusCommand,
+    OrderCommands,
+    PrinterCommands,
+    AlertCommands,
+    DeviceCommands,
+    WhereaboutsCommands,
+)

@@ -1,0 +1,106 @@
+"""`[device]`, `[store]`, `[uplink]`: who it is, where things wait, how the broker is reached."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from msgspec import Meta
+
+from agent.config.section import Duration, Positive, Section, says
+from agent.contract import topics
+from agent.contract.local import STORE_DEFAULT
+
+
+class Device(Section, frozen=True, kw_only=True):
+    """Who this device is."""
+
+    id: Annotated[
+        str,
+        Meta(pattern=topics.DEVICE_ID.pattern),
+        says("its name for the back end: one level of every topic, the MQTT client id; no dots"),
+    ]
+    site: Annotated[str, says("where it belongs; the back end sees it in `state`")] = ""
+    clock: Annotated[
+        Literal["kernel", "trusted"],
+        says("`trusted` where something outside keeps the time, as for a container"),
+    ] = "kernel"
+    timezone: Annotated[
+        str | None,
+        says("of the times on tickets, e.g. `Asia/Shanghai`; none: as the system has it"),
+    ] = None
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        return None if self.timezone is None else ZoneInfo(self.timezone)
+
+
+class Store(Section, frozen=True, kw_only=True):
+    """Where everything waits until the back end has it."""
+
+    path: Annotated[str, says("the database; the control socket lies beside it")] = STORE_DEFAULT
+    max_mb: Annotated[
+        float,
+        Meta(ge=1),
+        says("beyond it the oldest telemetry, then state, gives way; orders, prints and SOS never"),
+    ] = 200.0
+    keep_telemetry: Annotated[
+        Duration, says("positions, health, errors that waited longer are given up; a gap says so")
+    ] = "72h"
+    keep_state: Annotated[
+        Duration, says("the same for fences, arrivals and what staff set; orders never expire")
+    ] = "30d"
+
+
+class Uplink(Section, frozen=True, kw_only=True):
+    """The way to the broker."""
+
+    url: Annotated[
+        str, Meta(pattern=r"^mqtts?://[^/\s]+$"), says("mqtt:// or mqtts://HOST[:PORT]; MQTT 5")
+    ] = "mqtt://127.0.0.1:1883"
+    fallbacks: Annotated[
+        list[Annotated[str, Meta(pattern=r"^mqtts?://[^/\s]+$")]],
+        Meta(max_length=4),
+        says("other brokers, in this order, for the time in which `url` cannot be reached"),
+    ] = []
+    return_after: Annotated[
+        Duration, says("so often, from another broker, `url` is looked at, and returned to")
+    ] = "10m"
+    reconnect_window_s: Annotated[
+        float,
+        Meta(ge=0, le=3600),
+        says("when a broker ends the connection, come back at any time within so many seconds"),
+    ] = 0.0
+    id_property: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,32}$")] | None,
+        says("an MQTT user property of this name carries the id, for brokers that spread devices"),
+    ] = None
+    confirm: Annotated[
+        Literal["backend", "broker"],
+        says("who must have an event before it is forgotten here: `backend` waits for its `ack`"),
+    ] = "backend"
+    keepalive_s: Annotated[
+        int, Meta(ge=5, le=3600), says("MQTT keep-alive: how soon either side notices a dead line")
+    ] = 30
+    session_expiry: Annotated[
+        Duration, says("so long the broker keeps orders and commands for an absent device")
+    ] = "7d"
+    username: Annotated[str | None, says("for brokers that want one")] = None
+    password_file: Annotated[
+        str | None, says("file with the password in its first line; none is kept in here")
+    ] = None
+    ca: Annotated[str | None, says("PEM file to check the broker by; else the system's")] = None
+    cert: Annotated[str | None, says("PEM file with this device's certificate")] = None
+    key: Annotated[str | None, says("PEM file with its private key")] = None
+    retry_max_s: Annotated[Positive, says("longest pause between two attempts to connect")] = 60.0
+
+
+def wrong_timezone(name: str | None) -> list[str]:
+    if name is None:
+        return []
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        found = "`timedatectl list-timezones` lists them (package tzdata)"
+        return [f"device.timezone: no time zone {name!r} here; {found}"]
+    return []

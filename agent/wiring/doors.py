@@ -1,0 +1,77 @@
+"""By which people and programs come in: the page, the control socket, the table of commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.commands.alerts import AlertCommands
+from agent.commands.device import DeviceCommands
+from agent.commands.orders import OrderCommands
+from agent.commands.printers import PrinterCommands
+from agent.commands.status import StatusCommand
+from agent.commands.whereabouts import WhereaboutsCommands
+from agent.contract.local import socket_path
+from agent.control import ControlService
+from agent.page.server import Lan, PageService
+from agent.wiring.house import House, path
+
+
+def page(house: House) -> None:
+    section = house.config.page
+    if section is None:
+        return
+    lan = None
+    if section.lan != "off":
+        files = (section.cert, section.key) if section.lan == "tls" else (None, None)
+        lan = Lan(section.lan_listen, tuple(section.names), *map(path, files))
+    house.rooms.append(
+        PageService(
+            listen=section.listen,
+            clock=house.clock,
+            health=house.health,
+            ask=house.table.ask,
+            changes=house.changes,
+            door=house.door,
+            lan=lan,
+        )
+    )
+
+
+def commands(house: House) -> None:
+    """Last, when every room that a command reaches is there."""
+    for area in (
+        StatusCommand(
+            house.config,
+            house.clock,
+            house.health,
+            house.database,
+            house.outbox,
+            house.uplink,
+            house.orders,
+            house.stock,
+            house.desk,
+            house.alerting,
+            house.sos,
+            house.duty,
+        ),
+        OrderCommands(
+            house.orders, house.stock, house.desk, house.database, house.outbox, house.changes
+        ),
+        PrinterCommands(house.desk),
+        AlertCommands(
+            house.clock, house.alerting, house.speaker, house.sos, house.positioning, house.uplink
+        ),
+        DeviceCommands(
+            house.config,
+            house.origin,
+            house.database,
+            house.inbox,
+            house.uplink,
+            house.door,
+            house.panel,
+        ),
+        WhereaboutsCommands(house.clock, house.positioning, house.duty, house.beacon),
+    ):
+        area.add_to(house.table)
+    socket = socket_path(Path(house.config.store.path))
+    house.rooms += [house.commands, ControlService(socket, house.table.ask)]
