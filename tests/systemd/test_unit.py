@@ -28,7 +28,7 @@ def tool(*command: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """The unit with a program that exists here."""
-    text = UNIT.read_text().replace("/opt/edge-agent/bin/edge-agent", "/bin/true")
+    text = UNIT.read_text().replace("/opt/edge-agent/current/bin/edge-agent", "/bin/true")
     copy = tmp_path / UNIT.name
     copy.write_text(text)
     return copy
@@ -54,7 +54,7 @@ def test_the_unit_gives_little_away(unit: Path) -> None:
         "Restart=always",
         "StartLimitIntervalSec=0",
         f"RestartPreventExitStatus={EXIT_CONFIG}",
-        "ExecStart=/opt/edge-agent/bin/edge-agent run --config /etc/edge-agent/config.toml",
+        "ExecStart=/opt/edge-agent/current/bin/edge-agent run --config /etc/edge-agent/config.toml",
         "ExecReload=/bin/kill -HUP $MAINPID",
         "StateDirectory=edge-agent",
     ],

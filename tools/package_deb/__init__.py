@@ -1,0 +1,1 @@
+"""Debian packages with all that the agent needs but Python; see docs/decisions/0049."""
