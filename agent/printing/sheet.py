@@ -9,6 +9,7 @@ from drivers.printer.charset import clean, clusters, columns
 from drivers.printer.elements import Align, Element, Qr, Run, Text
 
 NO_START = frozenset("。，、！？：；）》」』】”’…·,.!?:;)]}%")
+FIRST_OF_ASIA = "\u1100"  # before, a wide letter (é, Ж) is part of a word as any other
 LINES_MAX = 160  # of one piece of text; the longest note of a valid order fits on 58 mm
 
 
@@ -131,13 +132,13 @@ def wrap(text: str, room: int) -> list[str]:
 def _words(text: str) -> Iterator[str]:
     """Pieces that stay together: a word with the blank before it; a Chinese character with the
     punctuation behind it, which must not begin a line."""
-    word, wide = "", False
+    word, alone = "", False
     for ch in clusters(text):
-        if word and ch not in NO_START and (wide or columns(ch) > 1 or ch == " "):
+        before, alone = alone, ch >= FIRST_OF_ASIA and columns(ch) > 1
+        if word and ch not in NO_START and (before or alone or ch == " "):
             yield word
             word = ""
         word += ch
-        wide = columns(ch) > 1
     if word:
         yield word
 

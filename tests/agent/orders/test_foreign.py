@@ -249,11 +249,16 @@ def test_money_is_what_it_was():
     assert three.total == 3310
 
 
-def test_an_amount_that_is_no_whole_number_of_cents_is_refused_not_rounded():
+def test_an_amount_that_is_no_whole_number_of_cents_is_printed_as_it_is_not_rounded():
     odd = deepcopy(OPEN_DELIVERY)
     odd["total"]["orderAmount"] = price(1.234)  # type: ignore[index]
-    with pytest.raises(Rejected, match="minor units"):
-        open_delivery(odd)
+    odd["items"][0]["pricing"] = pricing(0.3333)  # type: ignore[index]
+    order = open_delivery(odd)
+    assert order.total is None
+    assert order.items[0].unit_price is None
+    text = squeezed(ticket_text(order))
+    assert "orderAmount:1.234BRL" in text
+    assert "unitPrice:0.3333BRL" in text
 
 
 def test_identifiers_of_machines_do_not_clutter_the_ticket():
