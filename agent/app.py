@@ -34,6 +34,7 @@ from agent.core.supervisor import Supervisor
 from agent.fleet.commands import CommandService, CommandTable
 from agent.fleet.desired import DesiredConfig
 from agent.page.door import Door
+from agent.page.editor import Editor
 from agent.positioning.thinning import thin
 from agent.printing.templates import Templates, stored
 from agent.roles import ROOMS, Room
@@ -71,6 +72,7 @@ class App:
         wished: Desired | None = None,
         problems: Callable[[dict[str, Any]], list[str]] = lambda _: [],
         origin: Mapping[str, str] | None = None,
+        editor: Editor | None = None,
     ) -> None:
         """`wished` is in force already; `problems` checks what is wished next.
 
@@ -80,6 +82,7 @@ class App:
         self.stop = asyncio.Event()
         self.restart = False
         self._notifier = notifier
+        self._editor = editor
         self._house = house = _house(config, clock, origin or {})
         house.wished = DesiredConfig(
             house.outbox, problems, self.again, self._report_config, wished
@@ -112,7 +115,7 @@ class App:
         for room in ROOMS[house.config.role]:
             WIRING[room](house)
         way_out.uplink(house, self._presence, self._birth)
-        doors.commands(house)
+        doors.commands(house, self._editor, self.again)
 
     async def _serve(self) -> None:
         """The rooms in one supervisor, the way out in another, so that it ends after them."""

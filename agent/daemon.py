@@ -22,6 +22,7 @@ from agent.core.clock import SystemClock
 from agent.core.notify import Notifier
 from agent.fleet import desired
 from agent.layers import ConfigError
+from agent.page.editor import Editor
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,8 @@ def main(arguments: argparse.Namespace) -> int:
     """`edge-agent run`: the exit status; replaces itself by a new process for a restart."""
     memory.share_one_arena()
     logs.setup(arguments.log_level)
-    load = partial(
-        configuration.load,
-        Path(arguments.config),
-        overrides=arguments.set,
-    )
+    path = Path(arguments.config).absolute()
+    load = partial(configuration.load, path, overrides=arguments.set)
     local = load()
     wished = desired.stored(Path(local.config.store.path))
     loaded = local if wished is None else _with(load, wished, local)
@@ -45,8 +43,9 @@ def main(arguments: argparse.Namespace) -> int:
         SystemClock(trusted=loaded.config.device.clock == "trusted"),
         Notifier(),
         wished=wished,
-        problems=lambda settings: _problems(load, settings),
+        problems=lambda settings: _problems(load, desired=settings),
         origin=loaded.origin,
+        editor=Editor(path, lambda file, text: _problems(load, instead={file: text})),
     )
     asyncio.run(_run(app, load))
     if app.restart:
@@ -82,9 +81,10 @@ def _with(load: Callable[..., Loaded], wished: Desired, local: Loaded) -> Loaded
         return local
 
 
-def _problems(load: Callable[..., Loaded], settings: dict[str, Any]) -> list[str]:
+def _problems(load: Callable[..., Loaded], **layers: Any) -> list[str]:
+    """With these layers instead of those in force."""
     try:
-        load(desired=settings)
+        load(**layers)
     except ConfigError as error:
         return error.problems
     return []

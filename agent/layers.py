@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 ENV_PREFIX = "EDGE_AGENT_"
+REMOTE = "remote desired"  # the origin of what the back end wishes
 EXIT_CONFIG = 78  # sysexits.h EX_CONFIG; the unit has RestartPreventExitStatus=78
 
 
@@ -44,15 +45,20 @@ def read(
     overrides: Sequence[str] = (),
     desired: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
+    instead: Mapping[Path, str] | None = None,
 ) -> Layers:
-    """All layers over each other; nothing is validated but their syntax."""
+    """All layers over each other; nothing is validated but their syntax.
+
+    `instead`: files of conf.d, there or not, with the text that they would have.
+    """
     layers = Layers()
     layers.add(base or {}, "built in")
     if path is not None:
         layers.add(_read(path, layers.problems), str(path))
-        for extra in sorted((path.parent / "conf.d").glob("*.toml")):
-            layers.add(_read(extra, layers.problems), str(extra))
-    layers.add(desired or {}, "remote desired")
+        drafts = instead or {}
+        for extra in sorted({*(path.parent / "conf.d").glob("*.toml"), *drafts}):
+            layers.add(_read(extra, layers.problems, drafts.get(extra)), str(extra))
+    layers.add(desired or {}, REMOTE)
     for name, text in sorted(environment.items()):
         if name.startswith(ENV_PREFIX):
             key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
@@ -68,9 +74,9 @@ def read(
     return layers
 
 
-def _read(path: Path, problems: list[str]) -> dict[str, Any]:
+def _read(path: Path, problems: list[str], draft: str | None = None) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8") if draft is None else draft)
     except OSError as error:
         problems.append(f"{path}: cannot be read: {error.strerror}")
     except UnicodeDecodeError:

@@ -73,6 +73,12 @@ def siren(level: int, levels: int) -> bool:
     return level >= min(2, levels) > 0
 
 
+def insistent_s(escalate_s: Sequence[float] | float) -> float | None:
+    """After so long without an answer it is the siren; None: never."""
+    steps = sorted(escalate_s) if isinstance(escalate_s, Sequence) else [escalate_s]
+    return steps[min(2, len(steps)) - 1] if steps else None
+
+
 def urgency(cause: str) -> int:
     """0 is the most urgent."""
     return CAUSES.index(cause) if cause in CAUSES else len(CAUSES)

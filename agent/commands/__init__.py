@@ -7,6 +7,7 @@ from agent.commands.alerts import AlertCommands
 from agent.commands.device import DeviceCommands
 from agent.commands.orders import OrderCommands
 from agent.commands.printers import PrinterCommands
+from agent.commands.settings import SettingsCommands
 from agent.commands.status import StatusCommand
 from agent.commands.whereabouts import WhereaboutsCommands
 
@@ -16,5 +17,6 @@ AREAS = (
     PrinterCommands,
     AlertCommands,
     DeviceCommands,
+    SettingsCommands,
     WhereaboutsCommands,
 )

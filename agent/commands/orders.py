@@ -81,6 +81,7 @@ class OrderCommands:
     async def list_orders(self, params: ListOrders, _by: str) -> dict[str, Any]:
         before = NEVER_MS if params.before is None else params.before
         found = await self.orders.newest(params.limit + 1, before)
+        jobs = await self.desk.jobs_of([stored.order.order_id for stored in found[: params.limit]])
         return {
             "orders": [
                 {
@@ -93,7 +94,7 @@ class OrderCommands:
                     "conflict": stored.conflict,
                     "remind_at": stored.remind_at,
                     "lapse_at": stored.lapse_at,
-                    "jobs": await self.desk.jobs(stored.order.order_id),
+                    "jobs": jobs[stored.order.order_id],
                 }
                 for stored in found[: params.limit]
             ],

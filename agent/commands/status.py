@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent import __version__
+from agent.alerting.policy import insistent_s
 from agent.alerting.service import AlertingService
 from agent.alerting.sos_service import SosService
 from agent.commands.orders import shop_status, short_stock
@@ -86,7 +87,7 @@ class StatusCommand:
             "waiting": (load := await self.orders.load()).pending,
             "load": load,
             "stock": await short_stock(self.stock),
-            "late_s": config.alert.escalate_s,
+            "late_s": insistent_s(config.alert.escalate_s),
             "shop_status": await self.database.read(shop_status),
             "sos": await self.sos.raised(),
             "rider": self.duty.view() if self.duty else None,

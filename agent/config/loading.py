@@ -26,10 +26,16 @@ def load(
     overrides: Sequence[str] = (),
     desired: Mapping[str, Any] | None = None,
     base: Mapping[str, Any] | None = None,
+    instead: Mapping[Path, str] | None = None,
 ) -> Loaded:
     """The configuration in force, or ConfigError with every problem in it."""
     found = layers.read(
-        path, environment=environment, overrides=overrides, desired=desired, base=base
+        path,
+        environment=environment,
+        overrides=overrides,
+        desired=desired,
+        base=base,
+        instead=instead,
     )
     problems = found.problems or check(found.values)
     if problems:

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Mapping
 
 from agent.contract.errors import Rejected
 
-MAX_BODY = 4096  # bytes; the longest command is a reason for a rejected order
+MAX_BODY = 4096  # bytes; the longest command of staff is a reason for a rejected order
+MAX_SETTINGS = 16_384  # and of a technician, a file of settings
+SETTINGS = frozenset({"/api/config.try", "/api/config.write"})
 
 # A page needs no more than itself; pictures of tickets come as data: URIs.
 HEADERS = {
@@ -56,6 +58,11 @@ def hosts(names: Iterable[str], port: int, scheme: str = "http") -> frozenset[st
     return frozenset({f"{name}:{port}" for name in known} | (known if usual else set()))
 
 
+def longest(path: str) -> int:
+    """Bytes of a request's body."""
+    return MAX_SETTINGS if path in SETTINGS else MAX_BODY
+
+
 def check(
     method: str,
     path: str,
@@ -70,8 +77,8 @@ def check(
         raise Rejected("bad_host", f"open this page as one of: {', '.join(sorted(known))}")
     if any(name in headers for name in PROXIES):
         raise Rejected("proxied", "this page answers no proxies; for other devices set page.lan")
-    if not 0 <= length <= MAX_BODY:
-        raise Rejected("too_large", f"a request body has at most {MAX_BODY} bytes")
+    if not 0 <= length <= longest(path):
+        raise Rejected("too_large", f"a request body has at most {longest(path)} bytes")
     if not path.startswith("/api/"):
         return  # the files are no secret and change nothing
     origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site")

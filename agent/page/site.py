@@ -43,9 +43,13 @@ READS: dict[str, Role] = {
     "status": "staff",
     "orders.list": "staff",
     "ticket.preview": "staff",
+    "beacons.view": "technician",
+    "config.file": "technician",
     "config.show": "technician",
     "doctor": "technician",
     "gps.view": "technician",
+    "log.tail": "technician",
+    "printer.bytes": "technician",
     "queue.list": "technician",
     "sos.test": "technician",
 }
@@ -59,6 +63,8 @@ WRITES: dict[str, Role] = {
     "printer.resume": "staff",
     "shop.set": "staff",
     "stock.set": "staff",
+    "config.try": "technician",
+    "config.write": "technician",
     "printer.test": "technician",
     "queue.retry": "technician",
     "sound.test": "technician",
@@ -244,7 +250,7 @@ def _with_cookie(token: str, lifetime_s: float, gate: Gate) -> Response:
 
 
 def _body(request: Request, type_: type[T]) -> T:
-    return wire.decode(request.body or b"", type_, max_bytes=guard.MAX_BODY)
+    return wire.decode(request.body or b"", type_, max_bytes=guard.longest(request.path))
 
 
 async def _no_page(_request: Request) -> Response:

@@ -204,6 +204,17 @@ class PrintingDesk:
 
         return [_view(job) for job in await self._database.read(read)]
 
+    async def jobs_of(self, order_ids: Sequence[str]) -> dict[str, list[JobView]]:
+        """Of several orders in one look, each oldest first."""
+
+        def read(tx: sqlite3.Connection) -> dict[str, list[JobView]]:
+            return {
+                order_id: [_view(job) for job in spool.of_order(tx, order_id)]
+                for order_id in order_ids
+            }
+
+        return await self._database.read(read)
+
     async def preview(self, job_id: str) -> Preview:
         """What the printer will put on paper, read back from the bytes that it will get.
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.commands.alerts import AlertCommands
 from agent.commands.device import DeviceCommands
 from agent.commands.orders import OrderCommands
 from agent.commands.printers import PrinterCommands
+from agent.commands.settings import SettingsCommands
 from agent.commands.status import StatusCommand
 from agent.commands.whereabouts import WhereaboutsCommands
 from agent.contract.local import socket_path
 from agent.control import ControlService
+from agent.page.editor import Editor
 from agent.page.server import Lan, PageService
 from agent.wiring.house import House, path
 
@@ -37,7 +40,7 @@ def page(house: House) -> None:
     )
 
 
-def commands(house: House) -> None:
+def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> None:
     """Last, when every room that a command reaches is there."""
     for area in (
         StatusCommand(
@@ -70,6 +73,7 @@ def commands(house: House) -> None:
             house.door,
             house.panel,
         ),
+        SettingsCommands(editor, again),
         WhereaboutsCommands(house.clock, house.positioning, house.duty, house.beacon),
     ):
         area.add_to(house.table)

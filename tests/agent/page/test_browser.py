@@ -422,21 +422,3 @@ def test_without_a_pin_the_technicians_page_says_how_to_set_one(served, opened):
     page = opened(served, url=served.url + "tech.html")
     expect(page.locator("dialog")).to_contain_text("edge-agent page pin technician")
     opened.errors.clear()
-
-
-def test_the_pages_files_use_no_markup_from_strings_and_nothing_newer_than_es2017():
-    forbidden = ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(")
-    newer = (
-        "?.",
-        "??",
-        "replaceChildren",
-        ".flat(",
-        "catch {",
-        "{ ...",
-        ".finally(",
-        "structuredClone",
-    )
-    folder = Path(__file__).parents[3] / "agent" / "page" / "static"
-    for file in folder.glob("*.js"):
-        text = file.read_text(encoding="utf-8")
-        assert [word for word in forbidden + newer if word in text] == [], file.name
