@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 import sqlite3
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,7 +22,6 @@ from agent import config as configuration
 from agent.alerting.signals import Signals
 from agent.config import Config, Store
 from agent.contract import topics
-from agent.contract.commands import Desired
 from agent.contract.events import Stream
 from agent.contract.presence import Presence
 from agent.contract.wire import encode
@@ -31,13 +31,20 @@ from agent.core.health import Health
 from agent.core.notify import Notifier
 from agent.core.reporter import HealthReporter
 from agent.core.supervisor import Supervisor
+from agent.fleet.authority import OPEN_HOUSE, Authority
 from agent.fleet.commands import CommandService, CommandTable
 from agent.fleet.desired import DesiredConfig
+from agent.fleet.guard import Guard
+from agent.fleet.requests import Key
+from agent.fleet.signing import key_bytes
+from agent.fleet.trial import Standing
+from agent.layers import REMOTE
 from agent.page.door import Door
 from agent.page.editor import Editor
 from agent.positioning.thinning import thin
 from agent.printing.templates import Templates, stored
 from agent.roles import ROOMS, Room
+from agent.shown import flat
 from agent.store import lost
 from agent.store.database import Database, StoreError
 from agent.store.lock import only_one
@@ -54,6 +61,7 @@ WIRING: dict[Room, Callable[[House], None]] = {
     "sos": kit.sos,
     "panel": kit.panel,
     "page": doors.page,
+    "update": way_out.update,
     "positioning": whereabouts.positioning,
     "arrival": whereabouts.arrival,
     "beacon": whereabouts.beacon,
@@ -69,12 +77,14 @@ class App:
         clock: Clock,
         notifier: Notifier,
         *,
-        wished: Desired | None = None,
+        wished: Standing | None = None,
+        left_out: str = "",
         problems: Callable[[dict[str, Any]], list[str]] = lambda _: [],
         origin: Mapping[str, str] | None = None,
         editor: Editor | None = None,
     ) -> None:
-        """`wished` is in force already; `problems` checks what is wished next.
+        """`wished` is in force already, unless `left_out` says why it is not; `problems` checks
+        what is wished next.
 
         `origin`: where each setting is from, by its dotted key; those at their default are not
         there.
@@ -85,7 +95,20 @@ class App:
         self._editor = editor
         self._house = house = _house(config, clock, origin or {})
         house.wished = DesiredConfig(
-            house.outbox, problems, self.again, self._report_config, wished
+            house.database,
+            clock,
+            house.health,
+            house.outbox,
+            problems,
+            self.again,
+            self._report_config,
+            lambda: (
+                None if house.uplink.up_since is not None else house.uplink.trouble or "no link"
+            ),
+            wished or Standing(),
+            authority=house.authority,
+            overridden=_overridden(wished or Standing(), house.origin),
+            left_out=left_out,
         )
         self._bd_seq = 0
         self._since = clock.wall()
@@ -99,6 +122,7 @@ class App:
         await house.database.open()
         try:
             await house.outbox.open()
+            await house.database.write(house.authority.open)
             sent = await house.database.read(stored)
             house.templates = Templates(Path(house.config.tickets.folder), sent)
             self._wire()
@@ -169,10 +193,12 @@ class App:
             streams=await house.outbox.states(),
             open_commands=await house.commands.open_commands(),
             duty=house.duty.state if house.duty else None,
+            boot_nonce=house.boot_nonce,
         )
 
     async def _birth(self) -> None:
         house = self._house
+        house.wished.look()
         self._report_config()
         await house.orders.reconcile()
         if house.positioning is not None and await house.positioning.tell_anew():
@@ -198,6 +224,7 @@ def _house(config: Config, clock: Clock, origin: Mapping[str, str]) -> House:
         keep_s=_keep_s(config.store),
     )
     table = CommandTable(outbox)
+    boot_nonce = secrets.token_hex(8)
     house = House(
         config=config,
         origin=origin,
@@ -209,11 +236,42 @@ def _house(config: Config, clock: Clock, origin: Mapping[str, str]) -> House:
         outbox=outbox,
         table=table,
         door=Door(database, clock, outbox),
+        boot_nonce=boot_nonce,
+        authority=_authority(config, clock, boot_nonce),
     )
     house.commands = CommandService(
-        table, database, clock, outbox, lambda *answer: house.uplink.reply(*answer)
+        table,
+        database,
+        clock,
+        outbox,
+        lambda *answer: house.uplink.reply(*answer),
+        health=health,
+        authority=house.authority,
     )
     return house
+
+
+def _authority(config: Config, clock: Clock, boot_nonce: str) -> Authority:
+    """Who may ask; the file beside the store is there only where somebody signs."""
+    fleet = config.fleet
+    if not fleet.keys and not fleet.require_signed:
+        return OPEN_HOUSE
+    keys = {key.kid: Key(key_bytes(key.key), frozenset(key.scopes)) for key in fleet.keys}
+    store = Path(config.store.path)
+    return Authority(
+        config.device.id,
+        clock,
+        keys=keys,
+        required=fleet.require_signed,
+        boot_nonce=boot_nonce,
+        guard=Guard(store.with_name(store.name + ".requests")),
+    )
+
+
+def _overridden(standing: Standing, origin: Mapping[str, str]) -> list[str]:
+    """What is wished and set otherwise on the device, by variables or on the command line."""
+    wished = standing.in_force.settings if standing.in_force else {}
+    return sorted(key for key, _ in flat(wished, "") if origin.get(key) != REMOTE)
 
 
 def _keep_s(store: Store) -> dict[Stream, float]:

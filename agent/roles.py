@@ -14,6 +14,7 @@ Room = Literal[
     "positioning",
     "arrival",
     "beacon",
+    "update",
 ]
 
 # Wired in this order; the first ones stop last.
@@ -26,6 +27,7 @@ SHOP: tuple[Room, ...] = (
     "sos",
     "panel",
     "page",
+    "update",
 )
 RIDER: tuple[Room, ...] = (
     "alerting",
@@ -37,6 +39,7 @@ RIDER: tuple[Room, ...] = (
     "sos",
     "panel",
     "page",
+    "update",
 )
 
 ROOMS: dict[Literal["shop", "rider"], tuple[Room, ...]] = {"shop": SHOP, "rider": RIDER}

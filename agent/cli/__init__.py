@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from agent import __version__
 from agent.cli import (
     beacon,
+    ca,
     common,
     config,
     consume,
     device,
+    enroll,
     gps,
     page,
     queue,
@@ -21,6 +23,7 @@ from agent.cli import (
     run,
     shop,
     ticket,
+    update,
 )
 from agent.contract.errors import NotRunning, Rejected
 from agent.layers import EXIT_CONFIG, ConfigError
@@ -48,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
         rider,
         replay,
         consume,
+        enroll,
+        ca,
+        update,
     ):
         module.add(groups)
     return top

@@ -5,10 +5,12 @@ A module an area: its parameters, a dataclass of the rooms that it reaches, and 
 
 from agent.commands.alerts import AlertCommands
 from agent.commands.device import DeviceCommands
+from agent.commands.identity import IdentityCommands
 from agent.commands.orders import OrderCommands
 from agent.commands.printers import PrinterCommands
 from agent.commands.settings import SettingsCommands
 from agent.commands.status import StatusCommand
+from agent.commands.update import UpdateCommands
 from agent.commands.whereabouts import WhereaboutsCommands
 
 AREAS = (
@@ -19,4 +21,6 @@ AREAS = (
     DeviceCommands,
     SettingsCommands,
     WhereaboutsCommands,
+    IdentityCommands,
+    UpdateCommands,
 )

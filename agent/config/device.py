@@ -1,4 +1,4 @@
-"""`[device]`, `[store]`, `[uplink]`: who it is, where things wait, how the broker is reached."""
+"""`[device]`, `[store]`, `[uplink]`, `[update]`: who it is, where things wait, what it reaches."""
 
 from __future__ import annotations
 
@@ -89,10 +89,46 @@ class Uplink(Section, frozen=True, kw_only=True):
     password_file: Annotated[
         str | None, says("file with the password in its first line; none is kept in here")
     ] = None
-    ca: Annotated[str | None, says("PEM file to check the broker by; else the system's")] = None
-    cert: Annotated[str | None, says("PEM file with this device's certificate")] = None
-    key: Annotated[str | None, says("PEM file with its private key")] = None
+    ca: Annotated[
+        str | None,
+        says("PEM file to check the broker by; none: what enrolment brought, else the system's"),
+    ] = None
+    cert: Annotated[
+        str | None,
+        says("PEM file with this device's certificate; none: what `edge-agent enroll` brought"),
+    ] = None
+    key: Annotated[str | None, says("PEM file with its private key; likewise")] = None
+    tls_min: Annotated[
+        Literal["1.2", "1.3"], says("of mqtts://; 1.2 for a broker that has nothing newer")
+    ] = "1.3"
+    enroll_url: Annotated[
+        Annotated[str, Meta(pattern=r"^mqtts?://[^/\s]+$")] | None,
+        says("broker for `edge-agent enroll`, where it is another than `url`"),
+    ] = None
+    enroll_ca: Annotated[str | None, says("PEM file to check that one by")] = None
+    enroll_username: Annotated[
+        str | None, says("account there that may do nothing but ask for a certificate")
+    ] = None
+    enroll_password_file: Annotated[
+        str | None, says("file with its password in the first line")
+    ] = None
     retry_max_s: Annotated[Positive, says("longest pause between two attempts to connect")] = 60.0
+
+
+class Update(Section, frozen=True, kw_only=True):
+    """Where releases come from; without this section they come by hand. See docs/updates.md."""
+
+    url: Annotated[
+        str, Meta(pattern=r"^https?://[^\s]+$"), says("of the repository: metadata/ and targets/")
+    ]
+    root: Annotated[
+        str, says("the repository's first root of trust, installed with the device")
+    ] = "/etc/edge-agent/update-root.json"
+    deadline: Annotated[
+        Duration, says("by then a new release has proven itself, or the one before comes back")
+    ] = "60s"
+    state: Annotated[str, says("the updater's own folder")] = "/var/lib/edge-agent-update"
+    slots: Annotated[str, says("has slots/ and current")] = "/opt/edge-agent"
 
 
 def wrong_timezone(name: str | None) -> list[str]:

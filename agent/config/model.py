@@ -17,7 +17,8 @@ from agent.config.counter import (
     wrong_page,
     wrong_printers,
 )
-from agent.config.device import Device, Store, Uplink, wrong_timezone
+from agent.config.device import Device, Store, Update, Uplink, wrong_timezone
+from agent.config.fleet import Fleet, wrong_fleet
 from agent.config.section import Section, says
 from agent.config.whereabouts import (
     BeaconConfig,
@@ -63,6 +64,8 @@ class Config(Section, frozen=True, kw_only=True):
     alert: Alert = Alert()
     panel: PanelConfig | None = None
     page: Page | None = None
+    update: Update | None = None
+    fleet: Fleet = Fleet()
 
 
 def check(data: Mapping[str, Any]) -> list[str]:
@@ -84,6 +87,7 @@ def _across(config: Config) -> Iterator[str]:
     yield from wrong_timezone(config.device.timezone)
     yield from wrong_printers(config.printer)
     yield from wrong_fences(config.fence)
+    yield from wrong_fleet(config.fleet)
     yield from _role(config)
     if config.page is not None:
         yield from wrong_page(config.page)

@@ -193,16 +193,34 @@ class ConfigEvent(Body, frozen=True, kw_only=True):
     version: int | None
     applied: bool
     error: str | None = None
+    state: Literal["in_force", "refused", "rolled_back"] | None = None
+
+
+class Update(Body, frozen=True, kw_only=True):
+    """A release on its way: asked for, on trial, and how it ended."""
+
+    KIND: ClassVar[str] = "update"
+    STREAM: ClassVar[Stream] = "critical"
+    request: str  # the answer to the command `update.start`
+    version: str
+    slot: str  # the folder that runs, or was tried
+    state: Literal["requested", "trying", "kept", "rolled_back", "failed"]
+    reason: str | None = None
 
 
 class Audit(Body, frozen=True, kw_only=True):
-    """Who did what on the device."""
+    """Who did what on the device: each holds the digest of the one before, so that none can be
+    taken away or changed unseen; see docs/fleet-commands.md."""
 
     KIND: ClassVar[str] = "audit"
     STREAM: ClassVar[Stream] = "critical"
     action: str
     by: str
     detail: dict[str, Any] = {}
+    n: int | None = None  # its number in the chain
+    at: int | None = None  # unix ms as the device's clock read it; `t` may be set right later
+    prev: str | None = None  # the hash of number n - 1
+    hash: str | None = None  # SHA-256
 
 
 class ErrorEvent(Body, frozen=True, kw_only=True):
@@ -246,6 +264,7 @@ BODIES: dict[str, type[Body]] = {
         Health,
         CommandEvent,
         ConfigEvent,
+        Update,
         Audit,
         ErrorEvent,
         Gap,

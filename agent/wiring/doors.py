@@ -7,10 +7,12 @@ from pathlib import Path
 
 from agent.commands.alerts import AlertCommands
 from agent.commands.device import DeviceCommands
+from agent.commands.identity import IdentityCommands
 from agent.commands.orders import OrderCommands
 from agent.commands.printers import PrinterCommands
 from agent.commands.settings import SettingsCommands
 from agent.commands.status import StatusCommand
+from agent.commands.update import UpdateCommands
 from agent.commands.whereabouts import WhereaboutsCommands
 from agent.contract.local import socket_path
 from agent.control import ControlService
@@ -75,7 +77,9 @@ def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> 
         ),
         SettingsCommands(editor, again),
         WhereaboutsCommands(house.clock, house.positioning, house.duty, house.beacon),
+        IdentityCommands(house.identity),
+        UpdateCommands(house.update),
     ):
         area.add_to(house.table)
     socket = socket_path(Path(house.config.store.path))
-    house.rooms += [house.commands, ControlService(socket, house.table.ask)]
+    house.rooms += [house.wished, house.commands, ControlService(socket, house.table.ask)]

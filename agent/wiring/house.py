@@ -18,8 +18,11 @@ from agent.core.changes import Changes
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Service
+from agent.fleet.authority import Authority
 from agent.fleet.commands import CommandService, CommandTable
 from agent.fleet.desired import DesiredConfig
+from agent.fleet.identity_service import IdentityService
+from agent.fleet.update_service import UpdateService
 from agent.orders.service import OrderDesk
 from agent.orders.stock import StockService
 from agent.page.door import Door
@@ -53,6 +56,8 @@ class House:
     outbox: Outbox
     table: CommandTable
     door: Door
+    boot_nonce: str  # new with each start; the back end sees it in `state`
+    authority: Authority  # who may ask from afar
 
     rooms: list[Service] = field(default_factory=list)  # run in this order, beside each other
 
@@ -69,12 +74,14 @@ class House:
     positioning: PositioningService | None = None
     arrival: ArrivalService | None = None
     beacon: OwnBeacon | None = None
+    update: UpdateService | None = None
 
     wished: DesiredConfig = field(init=False)
     commands: CommandService = field(init=False)
     inbox: Inbox = field(init=False)
     uplink: Uplink = field(init=False)
     lateness: Lateness = field(init=False)
+    identity: IdentityService | None = None  # where the agent looks after its own certificate
 
     def add_while_delivering(self, service: Service, rest: Callable[[], Awaitable[None]]) -> None:
         """For what locates a rider exactly, or lets others do so; a shop's runs always."""

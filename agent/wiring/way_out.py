@@ -1,4 +1,4 @@
-"""The way out and in: broker, inbox with who handles what, the warning when things are late."""
+"""The way out and in: broker, inbox with who handles what, what is late, releases."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from typing import Any, Literal
 from agent import config as configuration
 from agent.contract import topics
 from agent.contract.presence import Presence
+from agent.fleet.box import box_of
+from agent.fleet.identity import beside, hardware
+from agent.fleet.identity_service import IdentityService
+from agent.fleet.slots import Slots
+from agent.fleet.update_service import UpdateService
 from agent.store.inbox import Inbox, Route
 from agent.uplink.lateness import Lateness
 from agent.uplink.link import Link, LinkSettings
 from agent.uplink.service import Uplink
 from agent.wiring.house import House, path
 from drivers.base import DriverError
+
+BLAMED = ("service.", "stuck.")  # conditions
 
 
 def uplink(
@@ -23,7 +30,8 @@ def uplink(
     born: Callable[[], Awaitable[None]],
 ) -> None:
     """`presence`: what is said of the device; `born`: what follows on each connection."""
-    settings = _settings(house)
+    house.identity = identity = _identity(house)
+    settings = _settings(house, identity)
     house.inbox = Inbox(
         house.database,
         house.clock,
@@ -33,6 +41,7 @@ def uplink(
             "order": Route(house.orders.handle, house.orders.refuse),
             "cmd": Route(house.commands.handle, house.commands.refuse),
             "config": Route(house.wished.handle, house.wished.refuse),
+            **({"enroll": Route(identity.handle, identity.refuse)} if identity else {}),
         },
     )
     house.uplink = Uplink(
@@ -50,14 +59,60 @@ def uplink(
         house.clock,
         house.health,
         presence,
-        born=[born],
+        born=[born, identity.connected] if identity else [born],
     )
+    if identity is not None:
+        house.rooms.append(identity)
     house.lateness = Lateness(
         house.outbox, house.clock, house.health, lambda: house.uplink.up_since is not None
     )
 
 
-def _settings(house: House) -> LinkSettings:
+def update(house: House) -> None:
+    section = house.config.update
+    if section is None:
+        return
+
+    def troubles() -> set[str]:
+        """Paper and covers are people's; what cannot be opened at all may be the release's."""
+        return {
+            condition.code
+            for condition in house.health.conditions()
+            if condition.code.startswith(BLAMED)
+            or (condition.severity == "critical" and not condition.code.startswith("printer."))
+        }
+
+    house.update = UpdateService(
+        Slots(Path(section.slots), Path(section.state)),
+        box_of(Path(house.config.store.path)),
+        house.database,
+        house.clock,
+        troubles,
+        house.outbox,
+        lambda seq: house.outbox.acked("critical") >= seq,
+    )
+    house.rooms.append(house.update)
+
+
+def _identity(house: House) -> IdentityService | None:
+    """None where the configuration names a certificate, a password, or no TLS."""
+    uplink = house.config.uplink
+    if not uplink.url.startswith("mqtts:") or uplink.cert or uplink.username:
+        return None
+    return IdentityService(
+        device=house.config.device.id,
+        identity=beside(Path(house.config.store.path)),
+        hardware=hardware(),
+        clock=house.clock,
+        health=house.health,
+        recorder=house.outbox,
+        send=lambda *request: house.uplink.reply(*request),
+        switch=lambda files: house.uplink.switch(files),
+        up_since=lambda: house.uplink.up_since,
+    )
+
+
+def _settings(house: House, identity: IdentityService | None) -> LinkSettings:
     uplink, device = house.config.uplink, house.config.device.id
     return LinkSettings(
         url=uplink.url,
@@ -66,7 +121,7 @@ def _settings(house: House) -> LinkSettings:
         return_after_s=configuration.seconds(uplink.return_after),
         window_s=uplink.reconnect_window_s,
         client_id=device,
-        subscriptions=tuple(topics.subscriptions(device)),
+        subscriptions=tuple(topics.subscriptions(device, enrolled=identity is not None)),
         will=lambda: house.uplink.will(),
         keepalive_s=uplink.keepalive_s,
         session_expiry_s=int(configuration.seconds(uplink.session_expiry)),
@@ -76,6 +131,9 @@ def _settings(house: House) -> LinkSettings:
         ca=path(uplink.ca),
         cert=path(uplink.cert),
         key=path(uplink.key),
+        tls_min=uplink.tls_min,
+        files=None if identity is None else lambda: identity.files(path(uplink.ca)),
+        floor=None if identity is None else identity.floor,
     )
 
 
