@@ -36,18 +36,25 @@ def main(arguments: argparse.Namespace) -> int:
     path = Path(arguments.config).absolute()
     load = partial(configuration.load, path, overrides=arguments.set)
     local = load()
-    wished = desired.stored(Path(local.config.store.path))
-    loaded = local if wished is None else _with(load, wished, local)
+    store = Path(local.config.store.path)
+    clock = SystemClock(trusted=local.config.device.clock == "trusted")
+    wished = desired.begin(store, clock)
+    loaded, left_out = _with(load, wished.in_force, local)
+    if left_out and wished.trial is not None:
+        wished = desired.leave_out(store, left_out)
+        loaded, left_out = _with(load, wished.in_force, local)
     app = App(
         loaded.config,
-        SystemClock(trusted=loaded.config.device.clock == "trusted"),
+        clock,
         Notifier(),
         wished=wished,
+        left_out=left_out,
         problems=lambda settings: _problems(load, desired=settings),
         origin=loaded.origin,
         editor=Editor(path, lambda file, text: _problems(load, instead={file: text})),
     )
     asyncio.run(_run(app, load))
+    desired.end(store)
     if app.restart:
         log.info("restarting with the new configuration")
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
@@ -72,13 +79,19 @@ async def _run(app: App, load: Callable[..., Loaded]) -> None:
     await app.run()
 
 
-def _with(load: Callable[..., Loaded], wished: Desired, local: Loaded) -> Loaded:
-    """The local file may have changed since the wish was checked: then it goes first."""
+def _with(load: Callable[..., Loaded], wished: Desired | None, local: Loaded) -> tuple[Loaded, str]:
+    """What is in force, and why the wish is not part of it.
+
+    The local file may have changed since the wish was checked: then it goes first.
+    """
+    if wished is None:
+        return local, ""
     try:
-        return load(desired=wished.settings)
+        return load(desired=wished.settings), ""
     except ConfigError as error:
-        log.error("desired configuration left out: %s", "; ".join(error.problems))  # noqa: TRY400
-        return local
+        why = "it does not fit the device's own file: " + "; ".join(error.problems)
+        log.error("desired configuration left out: %s", why)  # noqa: TRY400
+        return local, why
 
 
 def _problems(load: Callable[..., Loaded], **layers: Any) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -36,7 +36,11 @@ class Desired(msgspec.Struct, frozen=True):
 
 
 class Reported(msgspec.Struct, frozen=True, omit_defaults=True):
-    version: int | None
+    version: int | None  # of what was wished last
     applied: bool
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # those in force
     error: str | None = None
+    # waiting: for the broker, to be applied; trying: at this moment; the rest says how it ended.
+    state: Literal["waiting", "trying", "in_force", "refused", "rolled_back"] | None = None
+    in_force: int | None = None  # version; 0: the device's own file only
+    overridden: list[str] = []  # wished, and set otherwise on the device
