@@ -13,8 +13,9 @@ _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERRO
 class Formatter(logging.Formatter):
     """`logger: message field=value`, control characters made harmless."""
 
-    def __init__(self, *, journal: bool) -> None:
-        super().__init__("%(message)s" if journal else "%(asctime)s %(levelname)s %(message)s")
+    def __init__(self, *, journal: bool, dated: bool = True) -> None:
+        bare = journal or not dated
+        super().__init__("%(message)s" if bare else "%(asctime)s %(levelname)s %(message)s")
         self._journal = journal
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
@@ -32,10 +33,11 @@ class Formatter(logging.Formatter):
         return text
 
 
-def setup(level: str = "INFO") -> None:
+def setup(level: str = "INFO", *others: logging.Handler) -> None:
+    """To stderr, and to `others`."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Formatter(journal="JOURNAL_STREAM" in os.environ))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler, *others], force=True)
 
 
 def printable(text: str, limit: int = 200) -> str:
