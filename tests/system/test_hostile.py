@@ -301,8 +301,10 @@ def test_a_desired_configuration_is_checked_tried_and_reported(
     )
     wait(lambda: backend.of("config", version=20, applied=True), "a good one is taken")
     wait(lambda: [r for r in backend.reported if r["version"] == 20], f"reported; {shop.words()}")
+    wait(lambda: backend.reported[-1]["applied"], f"in force; {shop.words()}")
     assert backend.reported[-1] == {
         "version": 20, "applied": True, "settings": {"alert": {"repeat_s": 5}},
+        "state": "in_force", "in_force": 20,
     }  # fmt: skip
     wait(
         lambda: len([s for s in backend.states if s["state"] == "online"]) > births, "it restarted"
