@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import drivers.base
+from agent.core.timedaemon import TimeDaemon
 
 Quality = Literal["ntp", "gps", "rtc", "none"]
 
@@ -23,7 +24,7 @@ Quality = Literal["ntp", "gps", "rtc", "none"]
 BUILD_TIME = 1_790_000_000.0
 GPS_TRUST_S = 3600.0  # crystal drift of a Pi stays well below 1 s in an hour
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
-_REFUSED = -1  # a sandbox does not let us ask: nothing is known
+_REFUSED = -1  # a sandbox does not let us ask
 
 
 class Clock(drivers.base.Clock, Protocol):
@@ -52,6 +53,8 @@ class SystemClock:
         self.boot_id = _boot_id()
         self._gps: tuple[float, float] | None = None  # monotonic s, unix s
         self._adjtimex = _adjtimex()
+        self._daemon = TimeDaemon()
+        self.quality()  # where the answer takes a moment, it is on its way now
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -73,13 +76,19 @@ class SystemClock:
             self._gps = (t, utc)
 
     def quality(self) -> Quality:
-        if self._adjtimex() not in (_TIME_ERROR, _REFUSED):
+        if self._is_kept():
             return "ntp"
         if self._gps is not None and time.monotonic() - self._gps[0] < GPS_TRUST_S:
             return "gps"
         if time.time() >= BUILD_TIME and (self._trusted or Path("/dev/rtc0").exists()):
             return "rtc"
         return "none"
+
+    def _is_kept(self) -> bool:
+        state = self._adjtimex()
+        if state == _REFUSED:
+            return self._daemon.keeps(time.monotonic())
+        return state != _TIME_ERROR
 
 
 class ManualClock:

@@ -19,20 +19,24 @@ ROOT = Path(__file__).parents[2]
 def main() -> int:
     arguments = _arguments()
     try:
-        for tool in ("uv", "dpkg-deb"):
-            if shutil.which(tool) is None:
-                raise PackageError(
-                    f"{tool} is missing: pip install --require-hashes -r requirements/build.txt; "
-                    "apt install dpkg"
-                )
+        _want_tools()
         epoch = _epoch()
         version = arguments.version or payload.project_version(ROOT)
         for arch in arguments.arch or list(payload.PLATFORMS):
-            print(_build(arch, version, epoch, arguments))
+            sys.stdout.write(f"{_build(arch, version, epoch, arguments)}\n")
     except PackageError as error:
         sys.stderr.write(f"tools/package: {error}\n")
         return 1
     return 0
+
+
+def _want_tools() -> None:
+    for tool in ("uv", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise PackageError(
+                f"{tool} is missing: pip install --require-hashes -r requirements/build.txt; "
+                "apt install dpkg"
+            )
 
 
 def _build(arch: str, version: str, epoch: int, arguments: argparse.Namespace) -> Path:
@@ -49,8 +53,8 @@ def _epoch() -> int:
     """The time that every file bears: SOURCE_DATE_EPOCH, else the last commit's."""
     said = os.environ.get("SOURCE_DATE_EPOCH")
     if said is None:
-        log = subprocess.run(
-            ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"],
+        log = subprocess.run(  # noqa: S603 - our own command
+            ["git", "-C", str(ROOT), "log", "-1", "--format=%ct"],  # noqa: S607 - the builder's
             capture_output=True,
             text=True,
             check=False,

@@ -67,7 +67,9 @@ def write(tree: Path, control: Control, folder: Path, epoch: int) -> Path:
     )
     for script in SCRIPTS:
         text = (HERE / script).read_text()
-        text = text.replace("@VERSION@", control.version).replace("@UNITS@", " ".join(control.units))
+        text = text.replace("@VERSION@", control.version).replace(
+            "@UNITS@", " ".join(control.units)
+        )
         (debian / script).write_text(text)
         (debian / script).chmod(0o755)
     for name in ("md5sums", "control"):
@@ -77,7 +79,7 @@ def write(tree: Path, control: Control, folder: Path, epoch: int) -> Path:
     out = folder / f"edge-agent_{control.version}_{control.arch}.deb"
     # One thread: the bytes of xz depend on their number.
     command = ["dpkg-deb", "--root-owner-group", "-Zxz", "--threads-max=1", "--build"]
-    run = subprocess.run(
+    run = subprocess.run(  # noqa: S603 - our own command
         [*command, str(tree), str(out)],
         capture_output=True,
         text=True,

@@ -110,10 +110,14 @@ def pages(root: Path, out: Path) -> Mapping[str, bytes]:
         "man": ("man",),
         **{shell: ("completion", shell) for shell in ("bash", "zsh", "fish")},
     }
-    search = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{out}", "PYTHONDONTWRITEBYTECODE": "1"}
+    search = {
+        **os.environ,
+        "PYTHONPATH": f"{root}{os.pathsep}{out}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     found = {}
     for name, words in asked.items():
-        run = subprocess.run(
+        run = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "agent", *words], capture_output=True, check=False, env=search
         )
         if b"invalid choice" in run.stderr:
@@ -144,8 +148,12 @@ def _uv(*arguments: str, epoch: int | None = None) -> None:
     environment = dict(os.environ)
     if epoch is not None:
         environment["SOURCE_DATE_EPOCH"] = str(epoch)
-    run = subprocess.run(
-        ["uv", "-q", *arguments], capture_output=True, text=True, check=False, env=environment
+    run = subprocess.run(  # noqa: S603 - our own command
+        ["uv", "-q", *arguments],  # noqa: S607 - the builder's
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     if run.returncode != 0:
         raise PackageError(f"uv {' '.join(arguments[:2])} failed:\n{run.stderr.strip()}")

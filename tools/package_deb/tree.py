@@ -26,7 +26,10 @@ COPIES = {
     "config/edge.schema.json": "usr/share/edge-agent/edge.schema.json",
     "tools/package_deb/rtupdate": "usr/share/python3/runtime.d/edge-agent.rtupdate",
 }
-EXECUTABLE = ("usr/share/python3/runtime.d/edge-agent.rtupdate", "opt/edge-agent/package/bin/edge-agent")
+EXECUTABLE = (
+    "usr/share/python3/runtime.d/edge-agent.rtupdate",
+    "opt/edge-agent/package/bin/edge-agent",
+)
 
 
 def units(root: Path) -> list[str]:
@@ -74,7 +77,7 @@ def copyright_of(site: Path, version: str) -> str:
 
 def _licence(fields: list[tuple[str, str]]) -> str:
     """The expression, else what the classifiers say, else the first line of the old field."""
-    of = {name: value for name, value in reversed(fields)}
+    of = dict(reversed(fields))
     if "License-Expression" in of:
         return of["License-Expression"]
     classified = [
