@@ -9,6 +9,7 @@ import msgspec
 
 from agent.contract import topics
 from agent.contract.commands import Ack, Command, Desired, Reported
+from agent.contract.enrolment import EnrollAnswer, EnrollRequest
 from agent.contract.events import Event
 from agent.contract.orders import Order
 from agent.contract.presence import Presence
@@ -40,4 +41,8 @@ CHANNELS = (
             "`version` and `settings` that the device shall have", retained=True),
     Channel("reported", topics.reported(D), "device", Reported,
             "`version` and `settings` that are in force", retained=True),
+    Channel("enroll_request", topics.enroll_request(D), "device", EnrollRequest,
+            "asks for a certificate, the first or the next; see identity.md"),
+    Channel("enroll_answer", topics.enroll_answer(D), "back end", EnrollAnswer,
+            "the authority's: the certificate and what to trust, or why not"),
 )  # fmt: skip

@@ -116,5 +116,17 @@ def complain(*lines: str) -> None:
         print(f"edge-agent: {line}" if not line.startswith("  ") else line, file=sys.stderr)
 
 
+def first_line(file: str | None) -> str | None:
+    """Of a file with a password; raises DriverError."""
+    if file is None:
+        return None
+    from drivers.errors import DriverError
+
+    try:
+        return Path(file).read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError, UnicodeDecodeError) as error:
+        raise DriverError(f"the password in {file} cannot be read: {error}") from error
+
+
 def is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"

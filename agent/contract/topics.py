@@ -46,13 +46,22 @@ def reported(device: str) -> str:
     return f"{ROOT}/{device}/config/reported"
 
 
-def subscriptions(device: str) -> list[str]:
-    """What a device listens to."""
+def enroll_request(device: str) -> str:
+    return f"{ROOT}/{device}/enroll/request"
+
+
+def enroll_answer(device: str) -> str:
+    return f"{ROOT}/{device}/enroll/answer"
+
+
+def subscriptions(device: str, *, enrolled: bool = False) -> list[str]:
+    """What a device listens to; one that asks for its own certificates also to the answers."""
     return [
         f"{ROOT}/{device}/ack/+",
         f"{ROOT}/{device}/order/#",
         f"{ROOT}/{device}/cmd/#",
         desired(device),
+        *([enroll_answer(device)] if enrolled else []),
     ]
 
 

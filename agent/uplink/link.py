@@ -5,22 +5,37 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from agent.core.clock import Clock
 from agent.uplink import words
 from agent.uplink.attempts import SHORT_MAX, STEADY_S, WINDOW_MAX_S, Attempts
 from agent.uplink.dial import Dialler
 from agent.uplink.session import ANSWER_S, Refused, Session
-from agent.uplink.values import Connected, Ended, LinkDown, LinkSettings, Message, Will
+from agent.uplink.values import Connected, Ended, LinkDown, LinkSettings, Message, TlsFiles, Will
 
-__all__ = ["Connected", "Link", "LinkDown", "LinkSettings", "Message", "Will"]
+__all__ = ["Connected", "Link", "LinkDown", "LinkSettings", "Message", "TlsFiles", "Will"]
 
 log = logging.getLogger(__name__)
 
 RETURN_MAX = 8  # times `return_after_s`, when the first broker answers and then does not serve us
 CLOCK_LOOK_S = 1.0  # while a certificate waits for the clock
 CLOCK_JUMP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A connection that waits to take the place of the one in use."""
+
+    url: str
+    sock: socket.socket
+    outcome: asyncio.Future[None]
+
+    def failed(self, reason: str) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(ConnectionError(reason))
 
 
 class Link:
@@ -52,6 +67,7 @@ class Link:
         self._since: float | None = None  # monotonic s at which this one was made
         self._return_s = settings.return_after_s
         self._for_clock = False  # the last attempt failed of a certificate's dates
+        self._made: _Made | None = None
         self.up = False
 
     @property
@@ -75,7 +91,12 @@ class Link:
         while True:
             url, at_first = self.url, not self._attempts.away
             will = await self._settings.will() if self._settings.will else None
-            ended, progressed = await self._once(url, will)
+            made, self._made = self._made, None
+            ended, progressed = await self._once(url, will, made)
+            if self._made is not None:  # the next one is there already
+                self._since = None
+                self._on_down(ended.reason)
+                continue
             if self._since is None:
                 pause = self._attempts.failed(ended.told, by_broker=ended.by_broker)
             else:
@@ -94,18 +115,20 @@ class Link:
             self._on_down(ended.reason)
             await self._wait(pause)
 
-    async def _once(self, url: str, will: Will | None) -> tuple[Ended, bool]:
+    async def _once(self, url: str, will: Will | None, made: _Made | None) -> tuple[Ended, bool]:
         """One connection from its beginning to its end, and whether it carried something."""
         self._for_clock = False
         session = None
         try:
-            sock = await self._dialler.dial(url)
+            sock = made.sock if made else await self._dialler.dial(url)
             # Known before it is up: with the CONNACK the broker may deliver what waited.
             self._session = session = Session(self._settings, url, sock, will, self._on_message)
             connected = await session.connect()
             self._dialler.accepted(url)
             connected = await session.subscribe(connected)
             self._begin(connected)
+            if made is not None and not made.outcome.done():
+                made.outcome.set_result(None)
             return await self._serve(session), session.progressed
         except Refused as error:
             if not session or not session.accepted:
@@ -118,6 +141,9 @@ class Link:
             self._session = None
             if session is not None:
                 session.close()
+            if made is not None:
+                made.sock.close()
+                made.failed("the broker gave no session")
 
     def _begin(self, connected: Connected) -> None:
         self._since = self._clock.monotonic()
@@ -184,6 +210,27 @@ class Link:
         """End this connection and make a new one, so that the broker sends again."""
         if self._session is not None:
             self._session.end(Ended(reason))
+
+    async def switch(self, files: TlsFiles) -> None:
+        """Go over to a connection that is made with these files before the old one ends.
+
+        Returns when the broker has accepted it. Raises LinkDown without a connection, OSError where
+        the new one is refused: then the old one goes on, or comes back with the files of before.
+        """
+        session, url = self._session, self.url
+        if session is None or not self._serves(session):
+            raise LinkDown
+        sock = await self._dialler.dial_as(url, files)
+        if not self._serves(session) or self._made is not None:
+            sock.close()
+            raise LinkDown
+        outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._made = _Made(url, sock, outcome)
+        session.leave(Ended("going over to a new connection"))
+        await outcome
+
+    def _serves(self, session: Session) -> bool:
+        return self.up and self._session is session
 
     def pause(self) -> None:
         """Read nothing more from this connection until `resume()`.

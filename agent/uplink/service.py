@@ -27,7 +27,7 @@ from agent.core.supervisor import Heartbeat
 from agent.store.inbox import Inbox, Incoming
 from agent.store.outbox import Outbox, Row
 from agent.store.packing import Pack
-from agent.uplink.link import Connected, Link, LinkDown, Message, Will
+from agent.uplink.link import Connected, Link, LinkDown, Message, TlsFiles, Will
 from agent.uplink.window import NOT_FOUND, Window
 
 log = logging.getLogger(__name__)
@@ -162,6 +162,12 @@ class Uplink:
         """Whether what is recorded goes out: there is a connection, and it was greeted."""
         return self._window is not None and self._announced is self._window
 
+    async def switch(self, files: TlsFiles) -> None:
+        """See Link.switch; raises LinkDown, OSError."""
+        if self._link is None:
+            raise LinkDown
+        await self._link.switch(files)
+
     def spread(self, window_s: float) -> None:
         """When the broker ends the connection, come back within so many seconds."""
         if self._link is not None:
@@ -215,7 +221,7 @@ class Uplink:
         self.up_since, self.trouble = None, reason
         if self._link is not None and self._link.contested:
             self.health.set(
-                "uplink.contested",
+                "identity.twin",
                 "connections end soon after they are made, again and again: is there another device"
                 f" with the id {self.device}? Each needs its own device.id",
                 severity="critical",
@@ -417,7 +423,7 @@ class Uplink:
                 continue
             now = self.clock.monotonic()
             if self._link is not None and not self._link.contested:
-                self.health.clear("uplink.contested")
+                self.health.clear("identity.twin")
             if self._overflow and self.inbox.empty and self._link is not None:
                 self._overflow = False
                 self._link.reset("the inbox was full; asking the broker to send again")

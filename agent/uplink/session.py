@@ -213,6 +213,13 @@ class Session:
                 self._loop.add_reader(self._fd, self._readable)
                 self._loop.call_soon(self._readable)  # what TLS has unpacked already
 
+    def leave(self, ended: Ended) -> None:
+        """End it with a good-bye, so that the broker says nothing in our name."""
+        self.end(ended)
+        self._client.disconnect()
+        if self._client.want_write() and self._client.socket() is not None:
+            self._client.loop_write()
+
     def close(self) -> None:
         self.end(Ended("closed"))
         sock = self._client.socket()

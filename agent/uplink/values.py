@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from agent.uplink.attempts import NOTHING, Told
 
@@ -24,6 +25,14 @@ class Will:
     payload: bytes
 
 
+class TlsFiles(NamedTuple):
+    """PEM files of a connection: whom to trust (none: as the system does), and who we are."""
+
+    ca: Path | None
+    cert: Path | None = None
+    key: Path | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
     url: str  # mqtt:// or mqtts://HOST[:PORT]
@@ -38,6 +47,9 @@ class LinkSettings:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+    files: Callable[[], TlsFiles] | None = None  # asked for each connection, instead of those three
+    tls_min: Literal["1.2", "1.3"] = "1.3"
+    floor: Callable[[], float | None] | None = None  # see Dialler; unix s, None: the clock is right
     group: str | None = None  # who share `shared`: each message goes to one of them
     shared: tuple[str, ...] = ()  # everybody gets everything where the broker cannot share
     receive_maximum: int = RECEIVE_MAXIMUM

@@ -81,6 +81,10 @@ def waits_for_clock(error: OSError) -> bool:
     return getattr(error, "verify_code", None) in (_NOT_YET_VALID, _EXPIRED)
 
 
+def not_yet_valid(error: ssl.SSLCertVerificationError) -> bool:
+    return error.verify_code == _NOT_YET_VALID
+
+
 def network_fault(error: OSError, now: float, *, clock_set: bool) -> str:
     """Why no connection could be made; `now` is this device's unix time."""
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -75,7 +75,7 @@ def test_two_devices_with_one_id_are_said_and_do_not_storm(
     second = agent(broker.port, config, "second", retry_max_s=2).start().ready()
 
     def said(shop: Agent) -> bool:
-        return "uplink.contested" in shop.health()
+        return "identity.twin" in shop.health()
 
     wait(lambda: said(first) and said(second), f"both say it; {first.words()}")
     assert online(backend) < 20  # and they did not fight hundreds of times about it

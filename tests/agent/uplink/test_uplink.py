@@ -325,7 +325,7 @@ def test_two_devices_with_one_id_yield_to_each_other_and_say_so(
     tmp_path: Path, broker: Mosquitto
 ) -> None:
     def said(device: Device) -> bool:
-        return "uplink.contested" in {c.code for c in device.health.conditions()}
+        return "identity.twin" in {c.code for c in device.health.conditions()}
 
     async def story(device: Device, backend: BackEnd) -> None:
         await until(lambda: device.uplink.up_since, "connected")
