@@ -58,6 +58,17 @@ class Fix:
     utc: float | None = None  # unix seconds by the receiver
 
 
+@dataclass(frozen=True, slots=True)
+class Satellite:
+    """Where one stands in the sky, and how loud it is."""
+
+    name: str  # system and number, e.g. "GP 12"
+    elevation: int  # degrees above the horizon
+    azimuth: int  # degrees from true north
+    strength: float | None = None  # C/N0, dB-Hz; None or 0: not heard
+    used: bool | None = None  # in the fix; None: not said
+
+
 @dataclass(slots=True)
 class About:
     """What a receiver shows beyond its fixes: for people who look, never for a decision.
@@ -71,6 +82,8 @@ class About:
     asked: tuple[str, ...] = ()  # what the receiver has agreed to, e.g. "no GSV"
     in_view: int | None = None  # satellites, used or not
     heard: Counter[str] = field(default_factory=Counter)  # sentences or reports, by type
+    sky: tuple[Satellite, ...] = ()
+    lines: tuple[str, ...] = ()  # the last that came, oldest first
 
 
 class GpsReceiver(Protocol):
@@ -217,6 +230,28 @@ class Examination:
     barrier: bool = False
 
 
+class Keeper(Protocol):
+    """Keeps what must outlive this process, though not the machine's power. For any thread."""
+
+    def take(self, name: str) -> int | None:
+        """A file descriptor that an earlier life kept under this name; the taker's from now on."""
+        ...
+
+    def keep(self, name: str, fd: int) -> None: ...
+
+    def drop(self, name: str) -> None:
+        """Forget what was kept under this name."""
+        ...
+
+    def jot(self, name: str, text: str) -> None:
+        """A short note; it replaces the one before."""
+        ...
+
+    def jotted(self, name: str) -> str:
+        """The note, of this life or the one before; empty when there is none."""
+        ...
+
+
 class WriteError(DriverError):
     """A write broke off. `accepted` bytes may have reached the printer; 0 proves that none did."""
 
@@ -245,6 +280,20 @@ class Printer(Protocol):
 
     async def write(self, data: bytes) -> None:
         """All of it, or WriteError."""
+        ...
+
+    async def deliver(self, data: bytes, token: str) -> Evidence:
+        """A job and the questions that prove it in one write, then as `barrier`.
+
+        `token` names the job: four printable characters. WriteError when it broke off.
+        """
+        ...
+
+    async def resume(self, token: str) -> Evidence:
+        """What proves the job that an earlier life of this process delivered; NONE: nothing does.
+
+        DriverError as for `barrier`; called again, it waits on.
+        """
         ...
 
     async def mark(self) -> str | None:

@@ -13,7 +13,7 @@ import msgspec
 from agent.positioning.geodesy import distance_m
 from agent.positioning.reporting import Profile, Report
 from agent.positioning.tracker import Estimate
-from drivers.base import About, Fix, GpsReceiver
+from drivers.base import About, Fix, GpsReceiver, Satellite
 
 MODES = {0: "unknown", 1: "no fix", 2: "2D", 3: "3D"}
 
@@ -37,6 +37,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     hdop: float | None
     used: int | None
     in_view: int | None
+    sky: list[Satellite]
+    lines: list[str]  # the last that came from it, oldest first
     speed: float | None
     course: float | None
     estimate_age_s: float | None
@@ -93,6 +95,8 @@ class Watching:
             fix_age_s=_age(t, fix),
             mode=MODES[fix.mode] if fix is not None else "unknown",
             in_view=about.in_view,
+            sky=list(about.sky),
+            lines=list(about.lines),
             estimate_age_s=_age(t, estimate),
             acc_m=_round(estimate.acc, 1) if estimate else None,
             moving=estimate.moving if estimate else None,

@@ -25,6 +25,7 @@ import msgspec
 from msgspec import Meta
 
 from drivers.base import About, Clock, Driver, DriverError, Fix, GpsReceiver
+from drivers.gps.sky import Last, of_gpsd
 
 WATCH = b'?WATCH={"enable":true,"json":true}\n'
 CONNECT_S = 3.0
@@ -73,6 +74,10 @@ class _Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class _Satellite(msgspec.Struct, frozen=True):
     used: bool = False
+    PRN: int | None = None
+    el: float | None = None
+    az: float | None = None
+    ss: float | None = None
 
 
 _decoder = msgspec.json.Decoder(_Report)
@@ -90,6 +95,7 @@ class GpsdReceiver:
         self._time: str | None = None  # of the newest fix
         self._devices: dict[str, _Device] | None = None  # None: gpsd has not said
         self._heard: Counter[str] = Counter()
+        self._last = Last()
 
     @property
     def about(self) -> About:
@@ -99,6 +105,7 @@ class GpsdReceiver:
         satellites = self._sky.get("satellites")
         about = About(f"gpsd {self._settings.host}:{self._settings.port}", heard=self._heard)
         about.in_view = None if satellites is None else len(satellites)
+        about.sky, about.lines = of_gpsd(satellites or ()), self._last.lines()
         if device is not None:
             about.where += f" {_printable(device.path)}"
             about.model = (
@@ -173,6 +180,7 @@ class GpsdReceiver:
             )
 
     def _decode(self, line: bytes, t: float) -> Fix | None:
+        self._last.hear(line)
         try:
             report = _decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

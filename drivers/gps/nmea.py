@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from drivers.base import Fix
+from drivers.gps.sky import Last, Sky
 
 MAX_LINE = 256  # 82 by the standard; proprietary sentences of real receivers reach 180
 KNOT_MS = 1852 / 3600
@@ -109,6 +110,8 @@ class Assembler:
         self._gsa = _Sticky()
         self._vtg = _Motion()  # not yet of any epoch
         self._dated: tuple[int, float] | None = None  # day, second of that day
+        self.sky = Sky()
+        self.last = Last()
         self._views: dict[str, tuple[float, int]] = {}  # by talker: when said, satellites
 
     def feed(self, data: bytes, t: float) -> Iterator[Fix]:
@@ -116,6 +119,7 @@ class Assembler:
         *lines, self._tail = (self._tail + data).split(b"\n")
         self._tail = self._tail[-MAX_LINE:]
         for line in lines:
+            self.last.hear(line)
             yield from self._line(line[-MAX_LINE:], t)
 
     def flush(self) -> Iterator[Fix]:
@@ -144,6 +148,7 @@ class Assembler:
         self._tally(fields[0])
         if kind == "GSV":
             self._view(fields, t)
+            self.sky.hear(fields, t)
         said = _SENTENCES.get(kind)
         if said is None or fields[0][:1] == "P":
             return

@@ -51,6 +51,8 @@ class SerialReceiver:
             self._tuned.done,
             self._assembler.in_view(self._clock.monotonic()),
             self._assembler.kinds,
+            self._assembler.sky.satellites(self._clock.monotonic()),
+            self._assembler.last.lines(),
         )
 
     async def fixes(self) -> AsyncIterator[Fix]:
