@@ -9,6 +9,7 @@ from agent.arrival import known
 from agent.arrival.fusion import NOWHERE, Arrivals, Ride, Statement
 from agent.arrival.geofence import Geofence, Located, Shape
 from agent.arrival.known import Known, Live
+from agent.arrival.overview import Overview, Row
 from agent.arrival.places import Places
 from agent.arrival.radio import OpenScanner, Radio, Recover
 from agent.contract.events import Arrival, Fence
@@ -24,6 +25,7 @@ ORDERS_S = 1.0  # between two looks at the orders
 CONFLICT = "beacons.conflict"
 CLONED = "beacons.cloned"
 MOMENT_S = 5.0  # a position this old still says where an advert was heard
+LOOKED_S = 60.0  # so long after a look is the radio kept in view
 SURE_M = 20.0  # a speed is believed when the position is this accurate
 
 OnFence = Callable[[str, str], Awaitable[None]]
@@ -87,6 +89,8 @@ class ArrivalService:
         self._on_meeting = on_meeting
         self._known = Known()
         self._located: Located | None = None
+        self._overview: Overview | None = None
+        self._looked = 0.0  # when somebody did last
 
     async def see(self, estimate: Located) -> None:
         """Take a position; whoever wants fences at once hears of them here."""
@@ -115,7 +119,21 @@ class ArrivalService:
 
     # --- what the radio says ----------------------------------------------------------------------
 
+    def overview(self) -> list[Row] | None:
+        """What is heard just now, the loudest first; None without a scanner. Kept from the first
+        look on and no longer than a minute after the last, because it takes memory."""
+        if self._radio is None:
+            return None
+        self._looked = self._clock.monotonic()
+        if self._overview is None:
+            self._overview = Overview(self._places.places)
+        return self._overview.rows(self._looked)
+
     def hear(self, advert: Advert) -> None:
+        if self._overview is not None:
+            self._overview.hear(advert)
+            if advert.t > self._looked + LOOKED_S:
+                self._overview = None
         named = self._known.named(advert, self._clock.wall())
         self._arrivals.hear(named, self._where(advert.t))
 

@@ -12,7 +12,7 @@ from agent.commands.params import Params
 from agent.config import Name
 from agent.contract.errors import Rejected
 from agent.fleet.commands import CommandTable
-from agent.printing.desk import PrintingDesk
+from agent.printing.desk import Dump, PrintingDesk
 from drivers.base import Examination
 
 
@@ -56,6 +56,10 @@ class PrinterCommands:
         add("printer.test", "Print a test page.", self.test_page, OnPrinter)
         add("printer.examine", "Find out what a printer can prove.", self.examine, OnPrinter)
         add("ticket.preview", "What a ticket looks like.", self.preview, OnJob, changes=False)
+        add(
+            "printer.bytes", "The bytes of its newest ticket.", self.dump, OnPrinter,
+            changes=False, remote=False,
+        )  # fmt: skip
         add("ticket.templates", "The templates.", self.list_templates, changes=False)
         add(
             "ticket.set", "Tickets look by this template from now on.", self.set_ticket, SetTemplate
@@ -79,6 +83,9 @@ class PrinterCommands:
 
     async def preview(self, params: OnJob, _by: str) -> dict[str, Any]:
         return msgspec.structs.asdict(await self.desk.preview(params.job_id))
+
+    async def dump(self, params: OnPrinter, _by: str) -> Dump:
+        return await self.desk.dump(params.printer)
 
     async def list_templates(self, _params: Any, _by: str) -> list[dict[str, str]]:
         return self.desk.templates()

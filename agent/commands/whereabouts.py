@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from agent.arrival.own_beacon import OwnBeacon
 from agent.arrival.rotating import EPOCH_S
+from agent.arrival.service import ArrivalService
 from agent.commands.params import Params
 from agent.contract.errors import Rejected
 from agent.core.clock import Clock
@@ -42,11 +43,13 @@ class WhereaboutsCommands:
     positioning: PositioningService | None
     duty: DutyService | None  # a rider's
     beacon: OwnBeacon | None
+    arrival: ArrivalService | None = None
 
     def add_to(self, table: CommandTable) -> None:
         add = table.add
         # An exact place is for who stands at the device, whatever the back end may know.
         add("gps.view", "What the receiver says.", self.view, changes=False, remote=False)
+        add("beacons.view", "What the radio hears.", self.hear, changes=False, remote=False)
         add("position.report", "Report the position now.", self.report_position)
         add("position.profile", "Report by a profile for a while.", self.set_profile, SetProfile)
         add("duty.set", "Off duty, idle or delivering.", self.set_duty, SetDuty)
@@ -54,6 +57,13 @@ class WhereaboutsCommands:
         add("consent.give", "The rider agrees to be located.", self.give_consent, GiveConsent)
         add("consent.withdraw", "The rider takes it back.", self.withdraw_consent)
         add("beacon.key", "The key of this device's own beacon.", self.beacon_key, secret=True)
+
+    async def hear(self, _params: Any, _by: str) -> dict[str, Any]:
+        """`beacons`, the loudest first; the first look only begins to listen."""
+        rows = self.arrival.overview() if self.arrival else None
+        if rows is None:
+            raise Rejected("not_here", "this device has no [beacons] scanner")
+        return {"beacons": rows}
 
     async def view(self, _params: Any, _by: str) -> View:
         if self.positioning is None:

@@ -104,7 +104,7 @@ def _concealed(line: str) -> str:
 
 def restored(text: str, *known: str) -> str:
     """`text` with each line that hides something as it stands in the first of `known` with it."""
-    lines = {}
+    lines: dict[str, str] = {}
     for source in reversed(known):
         lines |= {_concealed(line): line for line in source.split("\n") if _concealed(line) != line}
     return "\n".join(lines.get(line, line) for line in text.split("\n"))

@@ -34,6 +34,7 @@ from drivers.printer.elements import Element
 TICK_S = 1.0
 KEEP_MS = 7 * 86_400_000  # finished jobs, for reprints
 FORGET_EVERY_S = 3600.0
+RECENT = 200  # jobs of all printers, among which the newest of one is looked for
 
 Choice = Literal["all", "latest", "none"]
 
@@ -77,6 +78,15 @@ class Preview(msgspec.Struct, frozen=True):
     width_mm: int
     columns: int
     dots: int
+
+
+class Dump(msgspec.Struct, frozen=True):
+    """The bytes of a ticket."""
+
+    job_id: str
+    order_id: str
+    bytes: str  # in hex
+    missing: str  # characters that no font has
 
 
 class PrintingDesk:
@@ -224,17 +234,24 @@ class PrintingDesk:
         if job is None:
             raise Rejected("unknown_job", f"there is no job {job_id}")
         service = self._services.get(job.printer) or self._first()
-        stamp = Stamp(
-            attempt=max(1, job.attempt),
-            doubts=job.doubts,
-            backup_for=None if job.printer == job.home else job.home,
-            now_ms=self._now() if self._clock.quality() != "none" else None,
-            zone=self._zone,
-        )
         config = service.config
         renderer = Renderer(config, self._templates)
-        elements = await asyncio.to_thread(renderer.preview, job.ticket, stamp)
+        elements = await asyncio.to_thread(renderer.preview, job.ticket, self._stamp(job))
         return Preview(elements, config.width_mm, columns_of(config), dots_of(config))
+
+    async def dump(self, printer: str) -> Dump:
+        """The bytes of the newest ticket of a printer, as they would go out now.
+
+        Rejected: unknown_printer, nothing.
+        """
+        service = self._service(printer)
+        newest = await self._database.read(lambda tx: spool.recent(tx, RECENT))
+        job = next((job for job in newest if job.printer == printer), None)
+        if job is None:
+            raise Rejected("nothing", f"printer {printer} has had no ticket yet; print a test page")
+        renderer = Renderer(service.config, self._templates)
+        rendered = await asyncio.to_thread(renderer.render, job.ticket, self._stamp(job))
+        return Dump(job.job_id, job.order_id, rendered.data.hex(), rendered.missing)
 
     async def set_template(self, name: str, text: str) -> None:
         """From now on tickets look so; Rejected `invalid` with everything that is wrong with it."""
@@ -343,6 +360,16 @@ class PrintingDesk:
         if moved:
             self._recorder.put(tx, jobs.event(moved, "rerouted", reason))
         return moved is not None
+
+    def _stamp(self, job: Job) -> Stamp:
+        """What would stand on it now."""
+        return Stamp(
+            attempt=max(1, job.attempt),
+            doubts=job.doubts,
+            backup_for=None if job.printer == job.home else job.home,
+            now_ms=self._now() if self._clock.quality() != "none" else None,
+            zone=self._zone,
+        )
 
     # --- small things -----------------------------------------------------------------------------
 

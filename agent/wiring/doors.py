@@ -76,7 +76,9 @@ def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> 
             house.panel,
         ),
         SettingsCommands(editor, again),
-        WhereaboutsCommands(house.clock, house.positioning, house.duty, house.beacon),
+        WhereaboutsCommands(
+            house.clock, house.positioning, house.duty, house.beacon, house.arrival
+        ),
         IdentityCommands(house.identity),
         UpdateCommands(house.update),
     ):

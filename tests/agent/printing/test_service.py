@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from agent.contract.errors import Rejected
 from agent.contract.events import PrintEvent
 from agent.store import lost
 from drivers.base import DriverError
@@ -384,6 +385,22 @@ def test_a_preview_shows_what_the_printer_gets(make_shop, given):
             elements = (await shop.desk.preview(job.job_id)).elements
             printed = shop.virtual["kitchen"].paper[0].elements
             assert elements[:-4] == list(printed[:-4])
+
+    asyncio.run(main())
+
+
+def test_the_bytes_of_the_newest_ticket_of_a_printer_can_be_looked_at(make_shop, given):
+    async def main():
+        async with make_shop([given.printer()]) as shop, shop.running():
+            with pytest.raises(Rejected, match="no ticket yet"):
+                await shop.desk.dump("kitchen")
+            await shop.order(given.order(1))
+            await shop.until(lambda: shop.notes.prints() == ["printed"])
+            dump = await shop.desk.dump("kitchen")
+            assert dump.order_id == "ORD-1"
+            assert bytes.fromhex(dump.bytes).startswith(b"\x1b@")
+            with pytest.raises(Rejected, match="no printer bar"):
+                await shop.desk.dump("bar")
 
     asyncio.run(main())
 
