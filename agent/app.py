@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from agent import __version__
 from agent import config as configuration
 from agent.alerting.signals import Signals
@@ -31,6 +33,9 @@ from agent.core.health import Health
 from agent.core.notify import Notifier
 from agent.core.reporter import HealthReporter
 from agent.core.supervisor import Supervisor
+from agent.core.tail import LevelService, Tail
+from agent.fleet.audit import Chain
+from agent.fleet.audit_service import AuditService
 from agent.fleet.authority import OPEN_HOUSE, Authority
 from agent.fleet.commands import CommandService, CommandTable
 from agent.fleet.desired import DesiredConfig
@@ -124,6 +129,7 @@ class App:
             await house.outbox.open()
             await house.database.write(house.authority.open)
             sent = await house.database.read(stored)
+            await house.audit.open()
             house.templates = Templates(Path(house.config.tickets.folder), sent)
             self._wire()
             if house.duty is not None:
@@ -253,9 +259,22 @@ def _house(config: Config, clock: Clock, origin: Mapping[str, str]) -> House:
 
 def _authority(config: Config, clock: Clock, boot_nonce: str) -> Authority:
     """Who may ask; the file beside the store is there only where somebody signs."""
+    house.audit = AuditService(
+        Chain(config.device.id, Guard(_beside(config, ".audit"))),
+        database,
+        clock,
+        outbox,
+        dict(flat(msgspec.to_builtins(config), "")),
+    )
     fleet = config.fleet
     if not fleet.keys and not fleet.require_signed:
         return OPEN_HOUSE
+def _beside(config: Config, suffix: str) -> Path:
+    """A file beside the database."""
+    store = Path(config.store.path)
+    return store.with_name(store.name + suffix)
+
+
     keys = {key.kid: Key(key_bytes(key.key), frozenset(key.scopes)) for key in fleet.keys}
     store = Path(config.store.path)
     return Authority(
@@ -264,7 +283,7 @@ def _authority(config: Config, clock: Clock, boot_nonce: str) -> Authority:
         keys=keys,
         required=fleet.require_signed,
         boot_nonce=boot_nonce,
-        guard=Guard(store.with_name(store.name + ".requests")),
+        guard=Guard(_beside(config, ".requests")),
     )
 
 

@@ -30,3 +30,13 @@ SELECT device, epoch, stream, first, last, last - first + 1 AS numbers,
        ) AS absent
 FROM gap
 WHERE reason = 'forgotten';
+
+-- How far the audit chain of each device has come; keep a copy elsewhere (docs/fleet-commands.md).
+CREATE VIEW audit_head AS
+SELECT device, epoch, CAST(body ->> 'n' AS bigint) AS n, body ->> 'hash' AS hash
+FROM (
+    SELECT device, epoch, body,
+           row_number() OVER (PARTITION BY device, epoch ORDER BY seq DESC) AS back
+    FROM event WHERE kind = 'audit'
+) AS newest
+WHERE back = 1;

@@ -84,4 +84,5 @@ def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> 
     ):
         area.add_to(house.table)
     socket = socket_path(Path(house.config.store.path))
-    house.rooms += [house.wished, house.commands, ControlService(socket, house.table.ask)]
+    control = ControlService(socket, house.table.ask)
+    house.rooms += [house.audit, house.wished, house.commands, control]

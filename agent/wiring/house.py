@@ -18,6 +18,8 @@ from agent.core.changes import Changes
 from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Service
+from agent.core.tail import LevelService, Tail
+from agent.fleet.audit_service import AuditService
 from agent.fleet.authority import Authority
 from agent.fleet.commands import CommandService, CommandTable
 from agent.fleet.desired import DesiredConfig
@@ -79,6 +81,7 @@ class House:
     wished: DesiredConfig = field(init=False)
     commands: CommandService = field(init=False)
     inbox: Inbox = field(init=False)
+    audit: AuditService = field(init=False)
     uplink: Uplink = field(init=False)
     lateness: Lateness = field(init=False)
     identity: IdentityService | None = None  # where the agent looks after its own certificate
