@@ -123,6 +123,8 @@ class Outbox:
         self._undated = False  # there may be rows on the disk that wait for the time of this boot
         self.epoch = ""
         self.committed: Callable[[], None] = lambda: None
+        # What a critical event is in the end, within its transaction, at unix ms.
+        self.seal: Callable[[sqlite3.Connection, Body, int], Body] = lambda _tx, body, _at: body
         self.moved: Callable[[], None] = lambda: None  # the epoch is a new one: say so
         self.taken_back: Callable[[], None] = lambda: None  # what was read before may be gone
         self._busy = asyncio.Event()  # there may be something to commit, to forget or to shed
@@ -159,7 +161,9 @@ class Outbox:
     def put(self, tx: sqlite3.Connection, body: Body, *, t: float | None = None) -> int:
         """Add a critical event to a transaction under way (in the store's thread)."""
         assert body.STREAM == "critical", body
-        row = self._row(_issued(tx, "critical") + 1, body, t)
+        at = self._clock.monotonic() if t is None else t
+        body = self.seal(tx, body, int(self._clock.wall_at(at) * 1000))
+        row = self._row(_issued(tx, "critical") + 1, body, at)
         _insert(tx, "critical", row)
         if (critical := self._streams["critical"]).forgettable:
             tx.execute("DELETE FROM critical WHERE seq <= ?", (critical.acked,))
