@@ -34,6 +34,7 @@ from agent.core.notify import Notifier
 from agent.core.reporter import HealthReporter
 from agent.core.supervisor import Supervisor
 from agent.core.tail import LevelService, Tail
+from agent.core.tail import LevelService, Tail
 from agent.fleet.audit import Chain
 from agent.fleet.audit_service import AuditService
 from agent.fleet.authority import OPEN_HOUSE, Authority
@@ -87,6 +88,7 @@ class App:
         problems: Callable[[dict[str, Any]], list[str]] = lambda _: [],
         origin: Mapping[str, str] | None = None,
         editor: Editor | None = None,
+        tail: Tail | None = None,
     ) -> None:
         """`wished` is in force already, unless `left_out` says why it is not; `problems` checks
         what is wished next.
@@ -98,7 +100,7 @@ class App:
         self.restart = False
         self._notifier = notifier
         self._editor = editor
-        self._house = house = _house(config, clock, origin or {})
+        self._house = house = _house(config, clock, origin or {}, tail)
         house.wished = DesiredConfig(
             house.database,
             clock,
@@ -216,7 +218,9 @@ class App:
         house.uplink.publish_retained(topic, encode(house.wished.reported()))
 
 
-def _house(config: Config, clock: Clock, origin: Mapping[str, str]) -> House:
+def _house(
+    config: Config, clock: Clock, origin: Mapping[str, str], tail: Tail | None = None
+) -> House:
     """With what every room is given; the rooms come when the store is open."""
     health = Health(clock)
     database = Database(Path(config.store.path), clock, health)
@@ -237,6 +241,8 @@ def _house(config: Config, clock: Clock, origin: Mapping[str, str]) -> House:
         clock=clock,
         health=health,
         changes=Changes(),
+        tail=tail or Tail(),
+        levels=LevelService(clock),
         signals=Signals(),
         database=database,
         outbox=outbox,

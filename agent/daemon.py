@@ -20,6 +20,7 @@ from agent.contract.commands import Desired
 from agent.core import logs, memory
 from agent.core.clock import SystemClock
 from agent.core.notify import Notifier
+from agent.core.tail import Tail
 from agent.fleet import desired
 from agent.layers import ConfigError
 from agent.page.editor import Editor
@@ -32,7 +33,8 @@ SETTLED_S = 10.0  # after the start; what that needed is free by then
 def main(arguments: argparse.Namespace) -> int:
     """`edge-agent run`: the exit status; replaces itself by a new process for a restart."""
     memory.share_one_arena()
-    logs.setup(arguments.log_level)
+    tail = Tail()
+    logs.setup(arguments.log_level, tail)
     path = Path(arguments.config).absolute()
     load = partial(configuration.load, path, overrides=arguments.set)
     local = load()
@@ -51,6 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
         left_out=left_out,
         problems=lambda settings: _problems(load, desired=settings),
         origin=loaded.origin,
+        tail=tail,
         editor=Editor(path, lambda file, text: _problems(load, instead={file: text})),
     )
     asyncio.run(_run(app, load))

@@ -25,7 +25,7 @@ from tools.channels import CHANNELS
 
 PLAIN = {str: "text", int: "integer", float: "number", bool: "true or false", Any: "anything"}
 COMMENT = re.compile(r"^    (\w+): .*?  # (.+)$", re.MULTILINE)
-EVERYWHERE = {"-h", "--config", "--set"}  # options that every command has
+EVERYWHERE = {"-h", "--config", "--set", "--lang"}  # options that every command has
 
 
 def settings() -> str:

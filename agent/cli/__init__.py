@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -15,8 +16,9 @@ from agent.cli import (
     consume,
     device,
     enroll,
-    gps,
     fleet,
+    gps,
+    log,
     page,
     queue,
     replay,
@@ -42,10 +44,10 @@ def parser() -> argparse.ArgumentParser:
     for module in (
         run,
         device,
-        config,
-        page,
         fleet,
         log,
+        config,
+        page,
         queue,
         shop,
         ticket,
@@ -65,13 +67,18 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0 done, 1 it failed, 2 wrong usage, 78 bad configuration."""
     arguments = parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):  # a character that it lacks is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status: int = arguments.run(arguments)
     except ConfigError as error:
-        common.complain("the configuration has problems:", *(f"  {p}" for p in error.problems))
+        words = common.words(arguments)
+        lines = (f"  {common.plain(words.of(problem))}" for problem in error.problems)
+        common.complain(words.say("the configuration has problems:"), *lines)
         return EXIT_CONFIG
     except (Rejected, DriverError, NotRunning) as error:
-        common.complain(str(error))
+        common.complain(common.plain(common.words(arguments).of(str(error))))
         return EXIT_FAILED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe had enough

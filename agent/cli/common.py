@@ -18,6 +18,7 @@ from agent.layers import ConfigError
 
 if TYPE_CHECKING:
     from agent.config import Loaded
+    from agent.words import Language, Words
 
 DEFAULT_CONFIG = "/etc/edge-agent/config.toml"
 Groups = Any  # argparse's own type for it is private
@@ -31,6 +32,9 @@ def command(
     added.add_argument("--config", default=DEFAULT_CONFIG, metavar="F", help="configuration file")
     added.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a setting"
+    )
+    added.add_argument(
+        "--lang", choices=["zh", "en"], help="language; else device.language, else as LANG says"
     )
     added.set_defaults(run=run)
     return added
@@ -79,6 +83,36 @@ def ask(arguments: argparse.Namespace, do: str, timeout_s: float = 90.0, **param
     return result_of(line, path)
 
 
+def language(arguments: argparse.Namespace) -> Language:
+    """Of what is said to people; never of JSON."""
+    if getattr(arguments, "lang", None) is not None:
+        chosen = arguments.lang
+    elif (chosen := _of_device(arguments)) is None:
+        names = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+        chosen = next(filter(None, names), "en")
+    return "zh" if str(chosen).startswith("zh") and _shows_chinese() else "en"
+
+
+def _of_device(arguments: argparse.Namespace) -> str | None:
+    """As the configuration says, were it otherwise wrong or missing."""
+    if not hasattr(arguments, "config"):
+        return None
+    device = layers.read(Path(arguments.config)).values.get("device", {})
+    return device.get("language") if isinstance(device, dict) else None
+
+
+def _shows_chinese() -> bool:
+    """The kernel's own console has no Chinese characters, and not every encoding has."""
+    encoding = (sys.stdout.encoding or "").lower()
+    return encoding.startswith(("utf", "gb", "big5")) and os.environ.get("TERM") != "linux"
+
+
+def words(arguments: argparse.Namespace) -> Words:
+    from agent.words import words as catalogue
+
+    return catalogue(language(arguments))
+
+
 def show(arguments: argparse.Namespace, value: Any, text: Callable[[Any], str]) -> int:
     """Print as JSON or as text; exit status 0."""
     if arguments.json:
@@ -96,12 +130,23 @@ def plain(text: object) -> str:
 def table(rows: list[list[object]], header: list[str]) -> str:
     """Columns of plain text."""
     cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(len(line[n]) for line in [header, *cells]) for n in range(len(header))]
     lines = [header, *cells]
+    widths = [max(width(line[n]) for line in lines) for n in range(len(header))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(
+            cell + " " * (w - width(cell)) for cell, w in zip(line, widths, strict=True)
+        ).rstrip()
         for line in lines
     )
+
+
+def width(text: str) -> int:
+    """Columns of a terminal: a Chinese character takes two."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(1 + (east_asian_width(c) in "WF") for c in text if not combining(c))
 
 
 def utc(t: float | None) -> str:

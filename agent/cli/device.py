@@ -15,7 +15,11 @@ def add(groups: common.Groups) -> None:
     watch = common.command(groups, "watch", "The same, again and again.", _watch)
     watch.add_argument("--every", type=float, default=1.0, metavar="SECONDS")
     doctor = common.command(groups, "doctor", "Check this device and say what to do.", _doctor)
-    common.reading(doctor).add_argument("--only", metavar="CHECK", help="one check by its name")
+    common.reading(doctor).add_argument(
+        "--only", action="append", default=[], metavar="CHECK", help="these checks; comma or again"
+    )
+    doctor.add_argument("--fix", action="store_true", help="set right what is safe to set right")
+    doctor.add_argument("--yes", action="store_true", help="with --fix: do not ask")
 
 
 def _status(arguments: argparse.Namespace) -> int:

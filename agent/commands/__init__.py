@@ -10,6 +10,7 @@ from agent.commands.orders import OrderCommands
 from agent.commands.printers import PrinterCommands
 from agent.commands.settings import SettingsCommands
 from agent.commands.status import StatusCommand
+from agent.commands.support import SupportCommands
 from agent.commands.update import UpdateCommands
 from agent.commands.whereabouts import WhereaboutsCommands
 
@@ -22,5 +23,6 @@ AREAS = (
     SettingsCommands,
     WhereaboutsCommands,
     IdentityCommands,
+    SupportCommands,
     UpdateCommands,
 )

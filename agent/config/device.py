@@ -29,6 +29,10 @@ class Device(Section, frozen=True, kw_only=True):
         str | None,
         says("of the times on tickets, e.g. `Asia/Shanghai`; none: as the system has it"),
     ] = None
+    language: Annotated[
+        Literal["zh", "en"] | None,
+        says("in which the command line speaks to people; none: as the terminal is set (LANG)"),
+    ] = None
 
     @property
     def zone(self) -> ZoneInfo | None:

@@ -12,6 +12,7 @@ from agent.commands.orders import OrderCommands
 from agent.commands.printers import PrinterCommands
 from agent.commands.settings import SettingsCommands
 from agent.commands.status import StatusCommand
+from agent.commands.support import SupportCommands
 from agent.commands.update import UpdateCommands
 from agent.commands.whereabouts import WhereaboutsCommands
 from agent.contract.local import socket_path
@@ -80,9 +81,11 @@ def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> 
             house.clock, house.positioning, house.duty, house.beacon, house.arrival
         ),
         IdentityCommands(house.identity),
+        SupportCommands(house.tail, house.levels),
         UpdateCommands(house.update),
     ):
         area.add_to(house.table)
+    house.rooms.append(house.levels)
     socket = socket_path(Path(house.config.store.path))
     control = ControlService(socket, house.table.ask)
     house.rooms += [house.audit, house.wished, house.commands, control]

@@ -19,6 +19,7 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Service
 from agent.core.tail import LevelService, Tail
+from agent.core.tail import LevelService, Tail
 from agent.fleet.audit_service import AuditService
 from agent.fleet.authority import Authority
 from agent.fleet.commands import CommandService, CommandTable
@@ -53,6 +54,8 @@ class House:
     clock: Clock
     health: Health
     changes: Changes
+    tail: Tail  # the last of the log
+    levels: LevelService  # of the log
     signals: Signals
     database: Database
     outbox: Outbox
