@@ -34,7 +34,6 @@ from agent.core.notify import Notifier
 from agent.core.reporter import HealthReporter
 from agent.core.supervisor import Supervisor
 from agent.core.tail import LevelService, Tail
-from agent.core.tail import LevelService, Tail
 from agent.fleet.audit import Chain
 from agent.fleet.audit_service import AuditService
 from agent.fleet.authority import OPEN_HOUSE, Authority
@@ -130,8 +129,8 @@ class App:
         try:
             await house.outbox.open()
             await house.database.write(house.authority.open)
-            sent = await house.database.read(stored)
             await house.audit.open()
+            sent = await house.database.read(stored)
             house.templates = Templates(Path(house.config.tickets.folder), sent)
             self._wire()
             if house.duty is not None:
@@ -260,11 +259,6 @@ def _house(
         health=health,
         authority=house.authority,
     )
-    return house
-
-
-def _authority(config: Config, clock: Clock, boot_nonce: str) -> Authority:
-    """Who may ask; the file beside the store is there only where somebody signs."""
     house.audit = AuditService(
         Chain(config.device.id, Guard(_beside(config, ".audit"))),
         database,
@@ -272,17 +266,21 @@ def _authority(config: Config, clock: Clock, boot_nonce: str) -> Authority:
         outbox,
         dict(flat(msgspec.to_builtins(config), "")),
     )
-    fleet = config.fleet
-    if not fleet.keys and not fleet.require_signed:
-        return OPEN_HOUSE
+    return house
+
+
 def _beside(config: Config, suffix: str) -> Path:
     """A file beside the database."""
     store = Path(config.store.path)
     return store.with_name(store.name + suffix)
 
 
+def _authority(config: Config, clock: Clock, boot_nonce: str) -> Authority:
+    """Who may ask; the file beside the store is there only where somebody signs."""
+    fleet = config.fleet
+    if not fleet.keys and not fleet.require_signed:
+        return OPEN_HOUSE
     keys = {key.kid: Key(key_bytes(key.key), frozenset(key.scopes)) for key in fleet.keys}
-    store = Path(config.store.path)
     return Authority(
         config.device.id,
         clock,

@@ -19,7 +19,6 @@ from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.supervisor import Service
 from agent.core.tail import LevelService, Tail
-from agent.core.tail import LevelService, Tail
 from agent.fleet.audit_service import AuditService
 from agent.fleet.authority import Authority
 from agent.fleet.commands import CommandService, CommandTable
@@ -82,9 +81,9 @@ class House:
     update: UpdateService | None = None
 
     wished: DesiredConfig = field(init=False)
+    audit: AuditService = field(init=False)
     commands: CommandService = field(init=False)
     inbox: Inbox = field(init=False)
-    audit: AuditService = field(init=False)
     uplink: Uplink = field(init=False)
     lateness: Lateness = field(init=False)
     identity: IdentityService | None = None  # where the agent looks after its own certificate
