@@ -10,10 +10,10 @@ import * as orders from './orders.js';
 import * as printers from './printers.js';
 import * as strip from './status.js';
 import * as stock from './stock.js';
+import { toast } from './toast.js';
 
 const PAGE = 15;
 const PAGES = 10; // more cards would make an old tablet slow
-const TOAST_MS = 6000;
 const SHOP = ['open', 'busy', 'closed'];
 
 const state = {
@@ -119,15 +119,6 @@ const app = {
   },
 };
 
-let toastTimer = 0;
-
-function toast(text, style) {
-  const box = $('toast');
-  fill(box, el('p', { class: style }, icon(style), text));
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => fill(box), TOAST_MS);
-}
-
 // --- showing ---------------------------------------------------------------------------------------
 
 function render() {
@@ -227,6 +218,7 @@ translate();
 $('language').addEventListener('click', () => {
   other();
   translate();
+  refresh(); // the agent's own sentences, too
 });
 $('logout').addEventListener('click', logout);
 $('strip').addEventListener('click', () => {

@@ -54,16 +54,31 @@ function oldest(link, now) {
   return t('strip.oldest', { time: time(at, now), age: elapsed(Math.floor((now - at) / 60000) * 60000) });
 }
 
+const LINES = 3; // the worst; more of them would push the orders away
+let wide = false; // a person wants to see all
+
 /** `aloud` hears only what is the matter: counts that go up every second would drown it. */
 export function render(strip, aloud, state) {
   const all = lines(state);
   const heads = all.map((line) => line.head).join('. ');
   if (aloud.textContent !== heads) aloud.textContent = heads;
   strip.className = 'strip ' + STYLES[all[0].level];
-  fill(strip, ...all.map((line) => el(
+  const hidden = wide ? 0 : Math.max(0, all.length - LINES);
+  fill(strip, ...all.slice(0, all.length - hidden).map((line) => el(
     'p',
     { class: 'line ' + STYLES[line.level] },
     icon(line.cloud ? 'cloud' : STYLES[line.level]),
     el('span', {}, el('strong', {}, line.head), ' ', said(line.text)),
-  )));
+  )), all.length > LINES ? more(hidden, strip, aloud, state) : null);
+}
+
+function more(hidden, strip, aloud, state) {
+  const toggle = () => {
+    wide = !wide;
+    render(strip, aloud, state);
+    strip.querySelector('button').focus();
+  };
+  return el('button', {
+    type: 'button', class: 'plain', 'aria-expanded': String(wide), onclick: toggle,
+  }, hidden ? t('strip.more', { n: hidden }) : t('strip.less'));
 }

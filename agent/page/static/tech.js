@@ -1,21 +1,30 @@
-// The technician's page: checks, tests, the receiver, what waits and the settings, behind the PIN.
+// The technician's page: what is set up, checks, tests, radio, what waits, log and settings, behind the PIN.
 
-import { command, Problem, read, watch } from './api.js';
+import { command, me, Problem, read, watch } from './api.js';
+import * as checklist from './checklist.js';
+import { choose, show } from './dialog.js';
 import { el, fill, icon, said } from './dom.js';
+import * as editor from './editor.js';
 import { time } from './format.js';
-import { language, other, recall, t } from './i18n.js';
+import { has, language, other, recall, t } from './i18n.js';
 import { login, logout } from './login.js';
+import * as radio from './radio.js';
 import * as strip from './status.js';
+import * as tail from './tail.js';
+import { toast } from './toast.js';
 
 const TABLES = ['critical', 'state', 'telemetry', 'poison'];
-const GPS_MS = 2000;
-const TOAST_MS = 6000;
+const LOOK_MS = 2000;
+const CHECK_MS = 60000;
 
 const state = { status: null, reachable: null, problem: null, seen: null, now: Date.now() };
 const rows = { table: 'critical', list: [], more: false };
+const found = { view: null, beacons: null, pins: [] };
 let config = null;
 let inside = false;
+let looking = false;
 let ahead = 0;
+let findings = null;
 
 const $ = (id) => document.getElementById(id);
 
@@ -25,7 +34,7 @@ function now() {
 
 // --- asking ----------------------------------------------------------------------------------------
 
-/** Run `ask` behind the PIN: where the agent wants one, it is asked for and `ask` runs again. */
+/** Run `ask` behind the PIN: where the agent wants one, it is asked for first. */
 async function behind(ask) {
   try {
     return await ask();
@@ -43,12 +52,13 @@ async function behind(ask) {
 
 async function enter() {
   config = await read('config.show');
+  found.pins = (await me()).pins;
   inside = true;
   $('bench').hidden = false;
-  await Promise.all([refresh(), list(0)]);
+  await Promise.all([refresh(), list(0), editor.open($('editor'), behind)]);
   settings();
   check();
-  receiver();
+  if (!looking) look();
 }
 
 async function refresh() {
@@ -64,41 +74,56 @@ async function refresh() {
 }
 
 async function list(after) {
-  const found = await read('queue.list', { table: rows.table, after });
-  rows.list = after ? rows.list.concat(found.rows) : found.rows;
-  rows.more = found.more;
+  const answer = await read('queue.list', { table: rows.table, after });
+  rows.list = after ? rows.list.concat(answer.rows) : answer.rows;
+  rows.more = answer.more;
   queue();
 }
 
+let checking = false;
+
 async function check() {
-  fill($('checks'), el('li', {}, t('tech.checking')));
-  const findings = await behind(() => read('doctor'));
-  if (!findings) return;
-  fill($('checks'), ...findings.map(({ check: name, ok, text }) => el('li', { class: ok ? 'fine' : 'faulty' },
-    icon(ok ? 'ok' : 'bad'), el('strong', {}, name), ' ', said(text))));
+  if (checking) return;
+  checking = true;
+  $('check').setAttribute('aria-busy', 'true');
+  if (!findings) fill($('checks'), el('li', {}, t('tech.checking')));
+  const answer = await behind(() => read('doctor'));
+  $('check').removeAttribute('aria-busy');
+  checking = false;
+  if (!Array.isArray(answer)) return;
+  findings = answer;
+  checks();
 }
 
-async function receiver() {
-  if (!inside || !config.settings['position.driver']) return;
+/** What a command says, or null where the device has none of it. */
+async function maybe(name, params) {
   try {
-    sky(await read('gps.view'));
+    return await read(name, params);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    if (error.code === 'login') return;
+    return null;
   }
-  setTimeout(receiver, GPS_MS);
+}
+
+/** What changes by itself, for as long as somebody looks. */
+async function look() {
+  looking = true;
+  if (inside && !document.hidden) {
+    if (config.settings['position.driver']) found.view = await maybe('gps.view');
+    if (config.settings['beacons.driver']) {
+      const answer = await maybe('beacons.view');
+      found.beacons = answer && answer.beacons;
+    }
+    const log = await maybe('log.tail', { after: tail.after() });
+    $('logging').hidden = !log;
+    if (log) tail.render($('log'), log, now(), $('follow').checked);
+    receiver();
+    setup();
+  }
+  setTimeout(look, LOOK_MS);
 }
 
 // --- showing ---------------------------------------------------------------------------------------
-
-let toastTimer = 0;
-
-function toast(text, style) {
-  const box = $('toast');
-  fill(box, el('p', { class: style }, icon(style), text));
-  clearTimeout(toastTimer);
-  toastTimer = setTimeout(() => fill(box), TOAST_MS);
-}
 
 function render() {
   state.now = now();
@@ -108,6 +133,26 @@ function render() {
   const { device, site, agent } = state.status;
   $('device').textContent = [device, site, agent].filter(Boolean).join(' · ');
   tests(state.status.printers);
+  setup();
+}
+
+function setup() {
+  if (!inside || !state.status) return;
+  const { device } = state.status;
+  const know = Object.assign({ status: state.status, settings: config.settings }, found);
+  checklist.render($('setup'), know, (name) => {
+    checklist.keep(device, name);
+    setup();
+  });
+}
+
+function checks() {
+  if (!findings) return;
+  fill($('checks'), ...findings.map(({ check: name, ok, text, since }) => el('li', { class: ok ? 'fine' : 'faulty' },
+    icon(ok ? 'ok' : 'bad'), el('strong', {}, has('check.' + name) ? t('check.' + name) : name), ' ',
+    el('span', {}, said(text)),
+    since && !ok ? el('span', { class: 'quiet' }, ' (' + t('strip.since', { time: time(since, now()) }) + ')') : null)));
+  $('checked').textContent = t('tech.checked', { time: time(now(), now()) });
 }
 
 function tests(printers) {
@@ -115,38 +160,89 @@ function tests(printers) {
   const mark = JSON.stringify(printers.map(({ name }) => name)) + language();
   if (box.mark === mark) return;
   box.mark = mark;
-  const button = (text, name, params) => el('button', {
+  const button = (text, run) => el('button', {
     type: 'button',
     onclick: async (event) => {
       const pressed = event.currentTarget;
       if (pressed.hasAttribute('aria-busy')) return;
       pressed.setAttribute('aria-busy', 'true');
-      await behind(async () => toast(String(await command(name, params)), 'ok'));
+      await behind(run);
       pressed.removeAttribute('aria-busy');
     },
   }, text);
+  const page = (name) => async () => {
+    await command('printer.test', { printer: name });
+    await confirmed(t('tech.seen', { name }), 'paper ' + name);
+  };
+  const sound = async () => {
+    toast(String(await command('sound.test', {})), 'ok');
+    await confirmed(t('tech.heard'), 'sound');
+  };
+  const again = async () => {
+    const { handled, again: left } = await command('queue.retry', {});
+    toast(t('tech.retried', { handled, left }), 'ok');
+    await list(0);
+  };
   fill(box,
-    ...printers.map(({ name }) => button(t('tech.test.printer', { name }), 'printer.test', { printer: name })),
-    button(t('tech.test.sound'), 'sound.test', {}),
-    button(t('tech.test.retry'), 'queue.retry', {}));
+    ...[].concat(...printers.map(({ name }) => [
+      button(t('tech.test.printer', { name }), page(name)),
+      button(t('tech.test.bytes', { name }), () => bytes(name)),
+    ])),
+    config && config.settings['sound.driver'] ? button(t('tech.test.sound'), sound) : null,
+    button(t('tech.test.retry'), again));
+}
+
+/** Only people can say whether paper came out or a sound was heard. */
+async function confirmed(question, name) {
+  const yes = await choose(question, [{ value: true, text: t('tech.yes'), style: 'go' }, { value: false, text: t('tech.no') }]);
+  if (yes) checklist.keep(state.status.device, name);
+  if (yes === false) check();
+  setup();
+}
+
+async function bytes(name) {
+  const dump = await read('printer.bytes', { printer: name });
+  show(t('tech.bytes.title', { name, order: dump.order_id }),
+    dump.missing ? el('p', { class: 'wrong' }, t('tech.bytes.missing'), ' ', said(dump.missing)) : '',
+    el('pre', { class: 'raw tall', tabindex: '0', role: 'region', 'aria-label': t('tech.bytes.title', { name, order: dump.order_id }) }, hex(dump.bytes)));
+}
+
+/** Sixteen a line: where, in hex, as text. */
+function hex(digits) {
+  const lines = [];
+  for (let at = 0; at < digits.length; at += 32) {
+    const pairs = digits.slice(at, at + 32).match(/../g);
+    const text = pairs.map((pair) => {
+      const code = parseInt(pair, 16);
+      return code > 31 && code < 127 ? String.fromCharCode(code) : '.';
+    });
+    lines.push((at / 2).toString(16).padStart(5, '0') + '  ' + pairs.join(' ').padEnd(48) + ' ' + text.join(''));
+  }
+  return lines.join('\n');
 }
 
 function pair(name, value, note) {
   return [el('dt', {}, name), el('dd', {}, said(value), note ? el('span', { class: 'quiet' }, ' ', note) : null)];
 }
 
-function sky(view) {
-  $('receiver').hidden = false;
+function receiver() {
+  const { view, beacons } = found;
+  $('receiver').hidden = !view;
+  $('beacons').hidden = !beacons;
+  if (beacons) radio.renderBeacons($('heard'), beacons);
+  if (!view) return;
   const number = (value, unit, digits) => (value === null ? '–' : value.toFixed(digits) + ' ' + unit);
-  const counts = (found) => Object.keys(found).map((key) => key + ' ' + found[key]).join(', ') || '–';
+  const counts = (kinds) => Object.keys(kinds).map((key) => key + ' ' + kinds[key]).join(', ') || '–';
   fill($('gps'),
     ...pair(t('gps.receiver'), [view.where, view.model].filter(Boolean).join(' · ')),
-    ...pair(t('gps.fix'), view.mode, view.fix_age_s === null ? null : number(view.fix_age_s, 's', 0)),
+    ...pair(t('gps.fix'), has('gps.mode.' + view.mode) ? t('gps.mode.' + view.mode) : view.mode, view.fix_age_s === null ? null : number(view.fix_age_s, 's', 0)),
     ...pair(t('gps.satellites'), (view.used === null ? '–' : view.used) + ' / ' + (view.in_view === null ? '–' : view.in_view)),
     ...pair(t('gps.place'), view.lat === null ? '–' : view.lat.toFixed(5) + ', ' + view.lon.toFixed(5), '± ' + number(view.acc_m, 'm', 0)),
     ...pair(t('gps.heard'), counts(view.heard)),
     ...pair(t('gps.rejected'), counts(view.rejected)),
     ...pair(t('gps.next'), view.why));
+  radio.renderSky($('sky'), view);
+  radio.renderLines($('lines'), view);
 }
 
 function queue() {
@@ -185,10 +281,12 @@ function translate() {
   button.title = t('language.title');
   button.lang = language() === 'zh' ? 'en' : 'zh-CN';
   render();
-  if (inside) {
-    queue();
-    settings();
-  }
+  if (!inside) return;
+  queue();
+  settings();
+  editor.render($('editor'), behind);
+  checks();
+  receiver();
 }
 
 recall();
@@ -196,6 +294,8 @@ translate();
 $('language').addEventListener('click', () => {
   other();
   translate();
+  refresh();
+  if (inside) check();
 });
 $('logout').addEventListener('click', () => behind(logout));
 $('check').addEventListener('click', check);
@@ -207,4 +307,7 @@ watch((at) => {
   if (at !== null) ahead = at - Date.now();
   refresh();
 });
+setInterval(() => {
+  if (inside && !document.hidden && state.reachable) check();
+}, CHECK_MS);
 behind(enter);

@@ -25,6 +25,7 @@ from drivers.printer.elements import Align, Cut, Element, Feed, Qr, Run, Text
 from tests.support import ListRecorder, wait
 
 NOW = 1_790_000_000_000
+STRANGE = "<img src=x onerror=\"document.title='owned'\">"
 
 
 def order(n: int, **fields: Any) -> dict[str, Any]:
@@ -83,6 +84,8 @@ class FakeAgent:
             "device": "sh-021-01",
             "site": "shop-021",
             "agent": "0.1.0",
+            "clock": "ntp",
+            "rider": None,
             "link": {
                 "up": True,
                 "since": NOW,
@@ -158,20 +161,74 @@ class FakeAgent:
     def _doctor(self) -> list[dict[str, Any]]:
         return [
             {"check": "disk", "ok": True, "text": "900 MB free"},
-            {"check": "broker", "ok": False, "text": "mqtt://192.0.2.1 does not answer"},
+            {
+                "check": "broker",
+                "ok": False,
+                "text": "mqtt://192.0.2.1 does not answer",
+                "since": NOW,
+            },
         ]
+
+    def _config_file(self) -> dict[str, Any]:
+        return {
+            "path": "/etc/edge-agent/conf.d/90-page.toml",
+            "text": "[alert]\nrepeat_s = 8\n",
+            "before": "",
+            "writable": True,
+        }
+
+    def _config_try(self, text: str) -> dict[str, Any]:
+        wrong = "repeat_s = 0" in text
+        return {"problems": ["alert.repeat_s: Expected `float` > 0.0"] if wrong else []}
+
+    def _config_write(self, text: str) -> str:
+        del text
+        return "kept; the agent starts anew with it"
+
+    def _log_tail(self, after: int = 0, limit: int = 100) -> dict[str, Any]:
+        del limit
+        said = [("INFO", "shop sh-021-01 runs"), ("WARNING", f"order: {STRANGE}")]
+        lines = [
+            {"n": n, "t": NOW, "level": level, "text": text}
+            for n, (level, text) in enumerate(said, 1)
+        ]
+        return {"lines": [line for line in lines if line["n"] > after], "last": 2}
+
+    def _printer_bytes(self, printer: str) -> dict[str, Any]:
+        assert printer == "kitchen"
+        data = b"\x1b@hello <b>kitchen</b>\n\x1dV\x00"
+        return {"job_id": "j-1", "order_id": "o-1", "bytes": data.hex(), "missing": "\U0001f336"}
+
+    def _beacons_view(self) -> dict[str, Any]:
+        loud = {"address": "AA:BB:CC:DD:EE:01", "identity": STRANGE, "rssi": -58.0, "packets": 9}
+        faint = {"address": "AA:BB:CC:DD:EE:02", "identity": None, "rssi": -91.5, "packets": 2}
+        near = {"interval_s": 1.0, "age_s": 0.4, "place": "shop-021", "margin_db": 12.0}
+        far = {"interval_s": None, "age_s": 12.0, "place": None, "margin_db": None}
+        return {"beacons": [loud | near, faint | far]}
 
     def _config_show(self) -> dict[str, Any]:
         settings = {"role": "shop", "store.max_mb": 200, "position.driver": "gpsd"}
+        settings |= {"beacons.driver": "bluez", "sound.driver": "alsa", "page.lan": "off"}
         return {"settings": settings, "origin": {"role": "/etc/edge-agent/config.toml"}}
 
     def _queue_list(self, table: str, after: int = 0) -> dict[str, Any]:
         del table, after
-        row = {"key": 7, "t": NOW, "what": "<img src=x onerror=\"document.title='owned'\">"}
+        row = {"key": 7, "t": NOW, "what": STRANGE}
         return {"rows": [row | {"body": "{}"}], "more": False}
 
     def _gps_view(self) -> dict[str, Any]:
-        unknown = dict.fromkeys(("model", "lat", "lon", "acc_m", "fix_age_s"))
+        unknown: dict[str, Any] = dict.fromkeys(("model", "lat", "lon", "acc_m", "fix_age_s"))
+        unknown["lines"] = ["$GPRMC,083559.00,A,4717.11437,N,00833.91522,E*57", STRANGE]
+        unknown["sky"] = [
+            {
+                "name": f"GP {n}",
+                "elevation": n * 7,
+                "azimuth": n * 40,
+                "strength": n * 5,
+                "used": n > 4,
+            }
+            for n in range(1, 12)
+        ]
         counts = {"heard": {"RMC": 3}, "rejected": {}}
         seen = {"where": "gpsd", "mode": "none", "used": 7, "in_view": 12, "why": "no fix yet"}
         return unknown | counts | seen

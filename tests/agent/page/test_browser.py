@@ -408,14 +408,48 @@ def test_a_technician_sees_checks_receiver_queue_and_settings(served, opened, lo
     expect(page.locator("#config")).to_contain_text("config.toml")
     expect(page.locator("#rows")).to_contain_text(HOSTILE)
     expect(page.locator("#gps")).to_contain_text("7 / 12")
+    expect(page.locator(".star")).to_have_count(11)
+    expect(page.locator("#lines")).to_contain_text("$GPRMC")
+    expect(page.locator("#heard tbody tr")).to_have_count(2)
+    expect(page.locator("#log")).to_contain_text(HOSTILE)
+    assert page.locator("#bench img").count() == 0
+    paper = page.locator("#setup li", has_text="kitchen").nth(1)
+    expect(paper).to_have_class("open")
     page.locator("#tests button").first.click()
-    expect(page.locator("#toast")).to_contain_text("a page was printed")
+    page.locator("dialog .go").click()
+    expect(paper).to_have_class("fine")
     assert served.agent.told("printer.test") == [{"printer": "kitchen"}]
+    page.locator("#tests button").nth(1).click()
+    expect(page.locator("dialog pre")).to_contain_text("1b 40 68 65 6c 6c 6f")
+    expect(page.locator("dialog pre")).to_contain_text(".@hello <b>")
+    page.keyboard.press("Escape")
     page.screenshot(path=OUT / f"tech-{locale}.png", full_page=True)
     root = "document.documentElement."
     assert page.evaluate(root + "scrollWidth") <= page.evaluate(root + "clientWidth")
     assert page.evaluate(POOR_CONTRAST) == []
     opened.errors.clear()  # the browser reports each refused request
+
+
+def test_settings_are_tried_while_they_are_written_and_kept_when_they_are_right(served, opened):
+    served.set_pin("technician", "314159")
+    page = opened(served, "tablet", url=served.url + "tech.html")
+    page.locator("#pin").fill("314159")
+    page.keyboard.press("Enter")
+    area = page.locator("#settings")
+    expect(area).to_have_value("[alert]\nrepeat_s = 8\n")
+    area.fill("[alert]\nrepeat_s = 0\n")
+    problem = page.locator("#problems .faulty")
+    expect(problem).to_contain_text("alert.repeat_s")
+    expect(area).to_have_attribute("aria-invalid", "true")
+    problem.get_by_role("button", name="Line 2").click()
+    assert area.evaluate("a => a.value.slice(a.selectionStart, a.selectionEnd)") == "repeat_s = 0"
+    area.fill("[alert]\nrepeat_s = 5\n")
+    expect(page.locator("#problems")).to_contain_text("Nothing is wrong")
+    page.get_by_role("button", name="Keep and start anew").click()
+    page.get_by_role("button", name="Start anew", exact=True).click()
+    expect(page.locator("#toast")).to_contain_text("starts anew")
+    assert served.agent.told("config.write") == [{"text": "[alert]\nrepeat_s = 5\n"}]
+    opened.errors.clear()
 
 
 def test_without_a_pin_the_technicians_page_says_how_to_set_one(served, opened):

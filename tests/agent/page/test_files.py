@@ -16,7 +16,7 @@ from agent.core.health import Severity
 from agent.orders.lifecycle import Stage
 from agent.page.site import READS, WRITES
 from agent.printing.jobs import State
-from agent.printing.service import ADVICE
+from agent.printing.trouble import ADVICE
 
 STATIC = Path(__file__).parents[3] / "agent" / "page" / "static"
 SCRIPTS = sorted(STATIC.glob("*.js"))
