@@ -126,6 +126,11 @@ def job_id(order_id: str, version: int, home: str, station: str, copy: int) -> s
     return hashlib.sha256(key.encode()).hexdigest()[:16]
 
 
+def token(job: Job) -> str:
+    """By which the printer tells this attempt from others: four characters, see `GS ( H`."""
+    return hashlib.sha256(f"{job.job_id}\0{job.attempt}".encode()).hexdigest()[:4].upper()
+
+
 def waiting(doubts: int) -> State:
     """The state of a job that may be sent."""
     return "in_doubt" if doubts else "queued"

@@ -2,72 +2,51 @@
 
 The order of steps is what makes a ticket come out once or say that it may be a duplicate: `sending`
 is committed before the first byte, `printed` only with the printer's proof. Whatever happens in
-between, a job found in `sending` is in doubt.
+between, a job found in `sending` is in doubt, unless the printer can still be asked.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import tzinfo
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from agent.config import PrinterConfig, seconds
 from agent.contract.errors import Rejected
-from agent.core.clock import BUILD_TIME, Clock
+from agent.core.clock import Clock
 from agent.core.health import Health
 from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
 from agent.printing import jobs, spool
 from agent.printing.ahead import Ahead
 from agent.printing.devices import stays_open
-from agent.printing.jobs import ASKED, MAX_DOUBTS, Job, State, Told
+from agent.printing.jobs import Job, State, Told
 from agent.printing.render import Renderer
 from agent.printing.templates import Templates
 from agent.printing.trial import try_out
-from agent.printing.values import Stamp, local
+from agent.printing.trouble import OnTrouble, Watch
+from agent.printing.values import Stamp
+from agent.printing.worklist import Taken, Worklist
 from agent.store.database import Database, StoreError
 from drivers.base import DriverError, Evidence, Examination, Printer, WriteError
 
+T = TypeVar("T")
 POLL_S = 2.0  # how often an idle printer is looked at
 MUTE_POLL_S = 30.0  # one that says nothing: only whether it is there
 FAULT_POLL_S = 0.5  # how soon a remedied fault is noticed
 BACKOFF_MAX_S = 4.0
-UNREACHABLE_GRACE_S = 3.0  # the shop's till may hold the connection for a moment
 REROUTE_AFTER_S = 6.0  # since it was last seen well: with the desk's tick, within 8 s of its death
-UNNOTICED_S = 5.0  # for so long a printer may have stalled, when that is noticed
-CONNECTING_S = 2.0  # and so long has it not been reached
 SILENT_S = 120.0  # then it is written to blindly: better paper without proof than none
 FINISH_S = 5.0  # for the ticket under way when the agent is stopped
 PATIENCE_S = 600.0  # for somebody to bring paper while half a ticket hangs in the printer
 ANSWERED_MS = 30 * 86_400_000
-NO_CLOCK_S = 120.0  # after a boot without the time; then scheduled tickets are printed at once
-
-ADVICE = {
-    "paper_out": "out of paper: open the lid and put in a new roll",
-    "cover_open": "the cover is open: close it",
-    "error": "it reports an error: switch it off, look for jammed paper, switch it on",
-    "offline": "it is offline: press its FEED or online button",
-    "stalled": "it takes no more data: is it switched on, with paper in and the cover closed?",
-}
 
 OpenPrinter = Callable[[PrinterConfig, Clock], AbstractAsyncContextManager[Printer]]
-OnTrouble = Callable[[str, str | None], None]
-Taken = tuple[Job, Job | None]  # one that is `sending`, and the one that will follow it
 Proved = Literal["printed", "sent_unconfirmed"]
-
-
-@dataclass(slots=True)
-class Trouble:
-    """Why nothing is printed."""
-
-    fault: str
-    since: float  # monotonic s
-    since_ms: int | None
-    told: bool = False
 
 
 class PrinterService:
@@ -91,37 +70,34 @@ class PrinterService:
         self._open_printer = open_printer
         self._clock = clock
         self._database = database
-        self._recorder = recorder
-        self._health = health
-        self._on_trouble = on_trouble
         self._zone = zone
         self.templates = templates or Templates()
+        self._watch = Watch(config.name, clock=clock, health=health, on_trouble=on_trouble)
+        self._list = Worklist(
+            config.name,
+            clock=clock,
+            recorder=recorder,
+            stale_ms=int(seconds(config.stale_after) * 1000),
+        )
         self._ahead = Ahead(Renderer(config, self.templates))
         self._wake = asyncio.Event()
         self._stack = AsyncExitStack()
         self._printer: Printer | None = None
-        self._trouble: Trouble | None = None
-        self._well_at = clock.monotonic()  # when it was last seen well
         self._backoff = FAULT_POLL_S
         self._dirty = False  # a job broke off: resync before the next
         self._ending = False  # the ticket under way is the last one
         self._trial: asyncio.Future[Examination] | None = None  # asked for by a person
         self._answers = False  # it has answered before: silence is a fault then
-        self._begun = clock.monotonic()
-        self._dated = False  # the time was known once: it goes on from there
-        self._stale_ms = int(seconds(config.stale_after) * 1000)
-        # For how long jobs may have been waiting for the printer; None at the start: nobody knows.
-        self._outage_ms: int | None = None
 
     @property
     def fault(self) -> str | None:
         """Why it does not print, as it was told."""
-        return self._trouble.fault if self._trouble and self._trouble.told else None
+        return self._watch.fault
 
     @property
     def failing_s(self) -> float:
         """For how long it has not been printing; 0 when it is well."""
-        return self._clock.monotonic() - self._trouble.since if self._trouble else 0.0
+        return self._watch.failing_s
 
     def wake(self) -> None:
         """There may be something to print."""
@@ -144,7 +120,7 @@ class PrinterService:
 
     async def run(self, heartbeat: Heartbeat) -> None:
         self._ending = False
-        await self._recover()
+        await self._recover(heartbeat)
         try:
             while True:
                 try:
@@ -166,9 +142,9 @@ class PrinterService:
         self._wake.clear()
         if self._trial is not None and not self._trial.done():
             await self._try_out(self._trial, heartbeat)
-        first, marked = await self._read(self._look)
+        first, marked = await self._read(self._list.next)
         if first is None:
-            self._outage_ms = 0  # whoever waits from now on does not wait for lost time
+            self._list.outage_ms = 0  # whoever waits from now on does not wait for lost time
             await self._idle(heartbeat)
             return
         self._prepare(first)
@@ -181,9 +157,7 @@ class PrinterService:
             self._dirty = False
         for job in marked:
             await self._judge_doubt(printer, job, heartbeat)
-        taken = await self._to_its_end(self._begin(printer, heartbeat))
-        while taken is not None:
-            taken = await self._to_its_end(self._print(printer, taken, heartbeat))
+        await self._to_its_end(self._rush(printer, heartbeat))
 
     async def _try_out(self, trial: asyncio.Future[Examination], heartbeat: Heartbeat) -> None:
         try:
@@ -200,11 +174,6 @@ class PrinterService:
         else:
             if not trial.done():
                 trial.set_result(seen)
-
-    def _look(self, tx: sqlite3.Connection) -> tuple[Job | None, list[Job]]:
-        """The next job, and those that the printer's counter can tell of."""
-        first = next(iter(spool.waiting(tx, self.config.name, self._due(), limit=1)), None)
-        return first, spool.marked(tx, self.config.name) if first else []
 
     def _prepare(self, job: Job) -> None:
         """Render it while there is something to wait for."""
@@ -252,10 +221,12 @@ class PrinterService:
 
         await heartbeat.idle(first())
 
-    async def _begin(self, printer: Printer, heartbeat: Heartbeat) -> Taken | None:
+    async def _rush(self, printer: Printer, heartbeat: Heartbeat) -> None:
+        """One ticket after the other, until there is none or the agent is stopped."""
         mark = await heartbeat.idle(printer.mark())
-        taken = await self._write(lambda tx: self._take(tx, mark))
-        return None if taken is None else await self._print(printer, taken, heartbeat)
+        taken = await self._write(lambda tx: self._list.take(tx, mark))
+        while taken is not None:
+            taken = await self._print(printer, taken, heartbeat)
 
     async def _print(self, printer: Printer, taken: Taken, heartbeat: Heartbeat) -> Taken | None:
         """The job is `sending` on the disk; when this returns it is something else.
@@ -264,14 +235,13 @@ class PrinterService:
         """
         job, upcoming = taken
         rendered = await self._ahead.rendered(job, self._stamp(job))
+        if upcoming is not None:
+            self._prepare(upcoming)
         try:
-            await heartbeat.idle(printer.write(rendered.data))
-            if upcoming is not None:
-                self._prepare(upcoming)
-            evidence = await self._proof(printer, heartbeat)
+            evidence = await self._deliver(printer, job, rendered.data, heartbeat)
         except WriteError as error:
             if error.accepted == 0:
-                await self._unsent(job)
+                await self._write(lambda tx: self._list.unsent(tx, job))
                 raise
             await self._doubt(job, str(error))
             raise
@@ -279,15 +249,28 @@ class PrinterService:
             await self._doubt(job, str(error))
             raise
         reason = f"drawn as boxes: {rendered.missing}" if rendered.missing else None
-        self._compare(evidence)
+        self._watch.proves(evidence.value, self.config.evidence)
         proof: dict[str, Any] = {"evidence": evidence.value, "reason": reason, "mark": None}
         return await self._end(printer, job, proof, heartbeat)
+
+    async def _deliver(
+        self, printer: Printer, job: Job, data: bytes, heartbeat: Heartbeat
+    ) -> Evidence:
+        sent = False
+
+        def proof() -> Awaitable[Evidence]:
+            nonlocal sent
+            asked = printer.barrier() if sent else printer.deliver(data, jobs.token(job))
+            sent = True
+            return asked
+
+        return await self._proof(printer, proof, heartbeat)
 
     async def _end(
         self, printer: Printer, job: Job, proof: dict[str, Any], heartbeat: Heartbeat
     ) -> Taken | None:
         """It is out: commit that, and the next one with it."""
-        proved: Proved = "printed" if proof["evidence"] != Evidence.NONE else "sent_unconfirmed"
+        proved = _proved(proof)
         more, mark = not self._ending, None
         try:
             mark = await heartbeat.idle(printer.mark())
@@ -295,51 +278,37 @@ class PrinterService:
             more = False  # this one is proved; what is wrong now is found by the next look
 
         def end(tx: sqlite3.Connection) -> Taken | None:
-            self._move(tx, job, proved, proved, **proof)
-            return self._take(tx, mark) if more else None
+            self._list.move(tx, job, proved, proved, **proof)
+            return self._list.take(tx, mark) if more else None
 
         following: Taken | None = await self._write(end)
         if following is not None and self._ending:  # stopped while that was committed
-            await self._unsent(following[0])
+            unsent = following[0]
+            await self._write(lambda tx: self._list.unsent(tx, unsent))
             return None
         return following
 
-    async def _to_its_end(self, ticket: Coroutine[Any, Any, Taken | None]) -> Taken | None:
+    async def _to_its_end(self, rush: Coroutine[Any, Any, None]) -> None:
         """A stop lets the ticket under way come out, so that it is not left in doubt."""
-        task = asyncio.ensure_future(ticket)
+        task = asyncio.ensure_future(rush)
         try:
-            return await asyncio.shield(task)
+            await asyncio.shield(task)
         except asyncio.CancelledError:
             self._ending = True
             await asyncio.wait([task], timeout=FINISH_S)
             task.cancel()
-            (taken,) = await asyncio.gather(task, return_exceptions=True)
-            if isinstance(taken, tuple):  # just then
-                await self._unsent(taken[0])
+            await asyncio.gather(task, return_exceptions=True)
             raise
 
-    async def _unsent(self, job: Job) -> None:
-        """Provably none of it was sent."""
-        state = jobs.waiting(job.doubts)
-        await self._settle(job, state, None, attempt=job.attempt - 1, mark=None)
-
-    def _compare(self, evidence: Evidence) -> None:
-        """Proof that was promised and does not come is a wrong setting, or a printer that ages."""
-        weaker = evidence.value != self.config.evidence and evidence is not Evidence.NONE
-        if not weaker:
-            self._health.clear(f"{self.name}.evidence")
-            return
-        self._health.set(
-            f"{self.name}.evidence",
-            f"printer {self.config.name} gives no {self.config.evidence} as it is set to: tickets"
-            f" are believed by {evidence.value}. Try `edge-agent printer test {self.config.name}`",
-        )
-
-    async def _proof(self, printer: Printer, heartbeat: Heartbeat) -> Evidence:
+    async def _proof(
+        self, printer: Printer, ask: Callable[[], Awaitable[Evidence]], heartbeat: Heartbeat
+    ) -> Evidence:
         """Evidence that the paper is out; waits through a fault that a person can mend."""
         while True:
             try:
-                evidence = await heartbeat.idle(printer.barrier())
+                evidence = await heartbeat.idle(ask())
+            except WriteError:
+                raise
             except DriverError:
                 fault = (await heartbeat.idle(printer.status())).fault
                 if not printer.talks:
@@ -355,6 +324,32 @@ class PrinterService:
                 self._recovered()
                 return evidence
 
+    # --- after an earlier life --------------------------------------------------------------------
+
+    async def _recover(self, heartbeat: Heartbeat) -> None:
+        """What an earlier run left in `sending` is in doubt, unless the printer can prove it."""
+        since = self._now() - ANSWERED_MS
+        name = self.config.name
+        self._answers = await self._read(lambda tx: spool.answered(tx, name, since))
+        for job in await self._read(lambda tx: spool.in_state(tx, name, "sending")):
+            evidence = await self._resumed(job, heartbeat)
+            if evidence is Evidence.NONE:
+                await self._doubt(job, "the agent stopped while it was being sent")
+            else:
+                proof = {"evidence": evidence.value, "reason": None, "mark": None}
+                await self._settle(job, "printed", "printed", **proof)
+
+    async def _resumed(self, job: Job, heartbeat: Heartbeat) -> Evidence:
+        token = jobs.token(job)
+        try:
+            printer = await heartbeat.idle(self._open())
+            return await self._proof(printer, lambda: printer.resume(token), heartbeat)
+        except StoreError:
+            raise
+        except DriverError:  # told when it is looked at again
+            await self._close()
+            return Evidence.NONE
+
     # --- the printer ------------------------------------------------------------------------------
 
     async def _open(self) -> Printer:
@@ -367,15 +362,16 @@ class PrinterService:
 
     def _judge(self, printer: Printer) -> None:
         """A printer that used to answer hangs; for good, and it is another one, or half broken."""
-        silent = f"{self.name}.silent"
         if printer.talks:
-            self._health.clear(silent)
+            self._watch.answers()
             self._answers = True
         elif self._answers:
-            text = f"printer {self.config.name} takes data but does not answer any more"
             if self.failing_s < SILENT_S:
-                raise DriverError(f"{text}; switch it off and on")
-            self._health.set(silent, f"{text}: tickets are sent without proof; look at its paper")
+                raise DriverError(
+                    f"printer {self.config.name} takes data but does not answer any more; "
+                    "switch it off and on"
+                )
+            self._watch.silent()
             self._answers = False
 
     async def _close(self) -> None:
@@ -391,155 +387,44 @@ class PrinterService:
         await self._fail(fault)
         return False
 
-    # --- trouble ----------------------------------------------------------------------------------
-
     async def _fail(self, fault: str, detail: str | None = None) -> None:
-        now = self._clock.monotonic()
-        if self._trouble is None:
-            unnoticed = CONNECTING_S if fault == "unreachable" else UNNOTICED_S
-            since = max(self._well_at, now - unnoticed)
-            self._trouble = Trouble(fault, since, self._now_ms())
-        trouble = self._trouble
-        news = not trouble.told or trouble.fault != fault
-        trouble.fault = fault
-        if fault == "unreachable" and now - trouble.since < UNREACHABLE_GRACE_S:
-            return
-        trouble.told = True
-        self._health.set(self.name, self._advice(trouble, detail), severity="critical")
-        if news and self._on_trouble:
-            self._on_trouble(self.config.name, fault)
-        if await self._read(self._unheld):
-            await self._write(self._hold)
-
-    def _advice(self, trouble: Trouble, detail: str | None) -> str:
-        what = detail or f"printer {self.config.name}: {ADVICE.get(trouble.fault, trouble.fault)}"
-        since = ""
-        if trouble.since_ms is not None:
-            since = f" Since {local(trouble.since_ms, Stamp(zone=self._zone), '%H:%M')}."
-        return f"{what}.{since} What waits is printed as soon as it is back."
+        told = self._watch.fails(fault, detail)
+        if told and await self._read(self._list.any_unheld):
+            await self._write(lambda tx: self._list.hold(tx, self.fault))
 
     def _recovered(self) -> None:
         self._backoff = FAULT_POLL_S
-        self._well_at = self._clock.monotonic()
-        trouble, self._trouble = self._trouble, None
-        if trouble is None:
-            return
-        lasted = int((self._clock.monotonic() - trouble.since) * 1000)
-        if self._outage_ms is not None:
-            self._outage_ms = max(self._outage_ms, lasted)
-        if trouble.told:
-            self._health.clear(self.name)
-            if self._on_trouble:
-                self._on_trouble(self.config.name, None)
+        lasted = self._watch.well()
+        if lasted and self._list.outage_ms is not None:
+            self._list.outage_ms = max(self._list.outage_ms, lasted)
 
-    # --- in the store's thread --------------------------------------------------------------------
-
-    def _unheld(self, tx: sqlite3.Connection) -> bool:
-        return spool.any_unheld(tx, self.config.name, self._due())
-
-    def _hold(self, tx: sqlite3.Connection) -> None:
-        """Say of each waiting job, once, that it waits for the printer."""
-        reason = self._trouble.fault if self._trouble else None
-        for job in spool.waiting(tx, self.config.name, self._due()):
-            if job.state != "held":
-                kept = ASKED if job.reason == ASKED else reason
-                held = spool.move(tx, job, "held", self._now(), reason=kept)
-                if held:
-                    self._recorder.put(tx, jobs.event(held, "held", reason))
-
-    def _take(self, tx: sqlite3.Connection, mark: str | None) -> Taken | None:
-        """The next job that is to be printed, now `sending`; others that are not, set aside."""
-        while found := spool.waiting(tx, self.config.name, self._due(), limit=2):
-            job = found[0]
-            state, told, reason = self._verdict(job)
-            if state != "sending":
-                self._move(tx, job, state, told, reason=reason)
-                continue
-            attempt = job.attempt + 1
-            taken = spool.move(
-                tx, job, "sending", self._now(), attempt=attempt, evidence="none", mark=mark
-            )
-            return None if taken is None else (taken, found[1] if found[1:] else None)
-        return None
-
-    def _verdict(self, job: Job) -> tuple[State, Told, str | None]:
-        now = self._now()
-        expires = job.ticket.expires_at
-        if job.reason == ASKED:
-            return "sending", "held", None
-        dated = self._clock.quality() != "none"
-        if expires and dated and now > expires and not job.on_paper and job.ticket.what == "order":
-            return "expired", "expired", "the order's time is over"
-        if job.doubts >= MAX_DOUBTS:
-            return "parked", "held", "doubtful"
-        waited = now - job.since
-        if self._outage_ms is not None:
-            waited = min(waited, self._outage_ms)  # a clock that was set does not age jobs
-        since_known = job.since >= BUILD_TIME * 1000  # before, the clock was not set yet
-        if dated and since_known and waited > self._stale_ms:
-            return "parked", "held", "stale"
-        return "sending", "held", None
-
-    async def _recover(self) -> None:
-        """What an earlier run left in `sending` is in doubt."""
-
-        def doubt(tx: sqlite3.Connection) -> int:
-            left = spool.in_state(tx, self.config.name, "sending")
-            for job in left:
-                self._to_doubt(tx, job, "the agent stopped while it was being sent")
-            return len(left)
-
-        self._dirty = bool(await self._write(doubt))
-        since = self._now() - ANSWERED_MS
-        self._answers = await self._read(lambda tx: spool.answered(tx, self.config.name, since))
+    # --- small things -----------------------------------------------------------------------------
 
     async def _doubt(self, job: Job, reason: str) -> None:
         self._dirty = True
-        await self._write(lambda tx: self._to_doubt(tx, job, reason))
-
-    def _to_doubt(self, tx: sqlite3.Connection, job: Job, reason: str) -> None:
-        doubtful = spool.move(
-            tx, job, "in_doubt", self._now(), doubts=job.doubts + 1, reason=reason
-        )
-        if doubtful:
-            self._recorder.put(tx, jobs.event(job, "in_doubt", reason))
+        await self._write(lambda tx: self._list.doubt(tx, job, reason))
 
     async def _settle(self, job: Job, state: State, told: Told | None, **changes: Any) -> None:
-        await self._write(lambda tx: self._move(tx, job, state, told, **changes))
-
-    def _move(
-        self, tx: sqlite3.Connection, job: Job, state: State, told: Told | None, **changes: Any
-    ) -> None:
-        done = spool.move(tx, job, state, self._now(), **changes)
-        if done and told:
-            self._recorder.put(tx, jobs.event(done, told))
-
-    # --- small things -----------------------------------------------------------------------------
+        await self._write(lambda tx: self._list.move(tx, job, state, told, **changes))
 
     def _stamp(self, job: Job) -> Stamp:
         return Stamp(
             attempt=job.attempt,
             doubts=job.doubts,
             backup_for=None if job.printer == job.home else job.home,
-            now_ms=self._now_ms(),
+            now_ms=None if self._clock.quality() == "none" else self._now(),
             zone=self._zone,
         )
-
-    def _due(self) -> int:
-        """Scheduled jobs up to this unix ms are to be printed; all of them without a clock."""
-        self._dated = self._dated or self._clock.quality() != "none"
-        if not self._dated and self._clock.monotonic() - self._begun > NO_CLOCK_S:
-            return spool.ANY_TIME
-        return self._now()
 
     def _now(self) -> int:
         return int(self._clock.wall() * 1000)
 
-    def _now_ms(self) -> int | None:
-        return None if self._clock.quality() == "none" else self._now()
-
-    async def _read(self, run: Callable[[sqlite3.Connection], Any]) -> Any:
+    async def _read(self, run: Callable[[sqlite3.Connection], T]) -> T:
         return await self._database.read(run)
 
-    async def _write(self, run: Callable[[sqlite3.Connection], Any]) -> Any:
+    async def _write(self, run: Callable[[sqlite3.Connection], T]) -> T:
         return await self._database.write(run)
+
+
+def _proved(proof: dict[str, Any]) -> Proved:
+    return "printed" if proof["evidence"] != Evidence.NONE else "sent_unconfirmed"

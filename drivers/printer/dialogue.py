@@ -7,7 +7,7 @@ and a printer that keeps making progress is never cut off.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from drivers.base import DriverError, Evidence, Examination, PrinterStatus, WriteError
 from drivers.printer import escpos
@@ -26,6 +26,7 @@ RESYNC_S = 9.0  # the bytes of RESYNC at 9600 baud, behind a print server that h
 SLICE_S = 0.5
 FAULT_S = 1.0  # a fault that outlasts this is told
 READS_MAX = 64  # at a stretch, should something chatter without end
+RESUME_S = 15.0  # for a ticket of an earlier life: nobody knows how long it is
 LINE_S = 0.1  # a slow printer's time for a line of text, and for a byte of picture
 BYTE_S = 0.0001
 
@@ -44,13 +45,19 @@ class Dialogue:
         self._mute: set[int] = set()  # n that this printer does not answer
         self._barriers = 0  # GS r without an answer yet
         self._printing_s = 0.0  # how long the last job may take to print
-        self._jobs = 0  # the number of the last job id asked for
+        self._jobs = 0  # that got no token from elsewhere
+        self._token = b""  # the last job id asked for
         self._job_waits = False  # for that id
         self._job_proved = False  # by that id
         self._reports = False  # has said something by itself
         self._told: Information | None = None
         self._cuts: int | None = None  # before the job
         self._counted: int | None = None  # just now, behind the last job
+        self._unasked = 0  # answers to GS r that nobody here asked for: an earlier life did
+        self._done: deque[bytes] = deque(maxlen=8)  # job ids told, whoever asked for them
+        self._resuming = False
+        self._kept = transport.inherited
+        self._job = ""  # the token of what was delivered, until it is proved
 
     @property
     def rejected(self) -> Counter[str]:
@@ -67,7 +74,7 @@ class Dialogue:
             return
         if not whole:
             self._ask([4], self._settings.answer_s)
-        self._fresh = True
+        self._fresh = not self._transport.inherited  # else it may be what an earlier life asked
         if self._settings.watch:
             self._transport.write(escpos.ASB_ON)
 
@@ -99,6 +106,7 @@ class Dialogue:
         self._barriers = 0
         self._job_waits = False
         self._cuts = None
+        self._job = ""
         self._forget()
         self._transport.write(escpos.RESYNC)
         if self.talks and not self._ask([1], self._settings.stall_s + RESYNC_S):
@@ -108,13 +116,37 @@ class Dialogue:
 
     def write(self, data: bytes) -> None:
         """A printer that hung up meanwhile is found out before the first byte is lost in it."""
+        self._ready()
+        self._send(data, b"")
+
+    def deliver(self, data: bytes, token: str) -> Evidence:
+        """A job with the questions behind it in one write, so that a death of this process
+        between the two cannot leave it without them; then as `barrier`."""
+        self._ready()
+        by_id = self._settings.evidence == "job_id"
+        self._job = token
+        self._send(data, self._questions(token.encode(), by_id=by_id) if self.talks else b"")
+        return self.barrier()
+
+    def _ready(self) -> None:
+        self._job = ""
         try:
             self._forget()
         except DriverError as error:
             raise WriteError(str(error), accepted=0) from error
+
+    def _send(self, data: bytes, questions: bytes) -> None:
         self._fresh = False
         self._printing_s = data.count(b"\n") * LINE_S + len(data) * BYTE_S
-        self._transport.write(data)
+        self._keep()
+        self._transport.write(data + questions)
+
+    def _keep(self) -> None:
+        """From now on something may come back that this process does not live to hear."""
+        keeper, fd = self._settings.keeper, self._transport.fileno()
+        if keeper is not None and fd is not None and self.talks and not self._kept:
+            keeper.keep(self._settings.name, fd)
+            self._kept = True
 
     @property
     def counts(self) -> bool:
@@ -133,6 +165,11 @@ class Dialogue:
         now = self._count() if self.counts and mark.isdecimal() else None
         return None if now is None else {0: False, 1: True}.get(now - int(mark))
 
+    @property
+    def counted(self) -> bool:
+        """Whether the mark before the next job is known without asking."""
+        return self._counted is not None
+
     def barrier(self, *, by_id: bool | None = None) -> Evidence:
         """Until GS r is answered and the printer has nothing to complain of.
 
@@ -145,9 +182,49 @@ class Dialogue:
             return Evidence.NONE
         if not self._barriers:
             wanted = self._settings.evidence == "job_id" if by_id is None else by_id
-            self._transport.write(self._questions(by_id=wanted))
+            self._jobs += 1
+            self._transport.write(self._questions(b"%d" % self._jobs, by_id=wanted))
+        self._await(lambda: not self._barriers and not self._job_waits)
+        return self._evidence()
+
+    def resume(self, token: str) -> Evidence:
+        """What proves a job of an earlier life: its note, or an answer on the connection it left.
+
+        Our own GS r comes behind everything that it wrote: when that is answered, the job's id or
+        its own GS r has been answered before, or was never written. An answer to GS r does not say
+        what it is for, and reports by itself (ASB) could be cut so that they look like one: where
+        the printer was told to send them only a job id counts.
+        """
+        if noted := self._noted(token):
+            return noted
+        if not self._transport.inherited or not self.talks:
+            return Evidence.NONE
+        wanted = escpos.job_id(token.encode())[-escpos.JOB_ID_BYTES :]
+        if not self._resuming:
+            self._resuming = True
+            self._printing_s = RESUME_S
+            self._barriers = 1
+            self._transport.write(escpos.BARRIER)
+        alone = not self._settings.watch
+        self._await(lambda: wanted in self._done or not self._barriers)
+        while self._listen(self._settings.answer_s / 4):
+            pass  # ours would follow the job's own at once
+        self._resuming = False
+        if wanted in self._done:
+            return Evidence.JOB_ID
+        return Evidence.BARRIER if self._unasked and alone else Evidence.NONE
+
+    def _noted(self, token: str) -> Evidence | None:
+        keeper = self._settings.keeper
+        noted = keeper.jotted(self._settings.name) if keeper else ""
+        name, _, evidence = noted.partition(" ")
+        known = name == token and evidence in set(Evidence)
+        return Evidence(evidence) if known else None
+
+    def _await(self, over: Callable[[], bool]) -> None:
+        """Until this holds; DriverError after a fault of FAULT_S or a silence."""
         idle = faulty = 0.0
-        while self._barriers or self._job_waits:
+        while not over():
             if self._listen(SLICE_S):
                 idle += SLICE_S / READS_MAX
                 continue
@@ -163,29 +240,37 @@ class Dialogue:
         fault = self.status().fault
         if fault:
             raise DriverError(f"printer {self._settings.name} stopped behind a ticket: {fault}")
-        return self._evidence()
 
-    def _questions(self, *, by_id: bool) -> bytes:
+    def _questions(self, token: bytes, *, by_id: bool) -> bytes:
         """What is written behind a job so that its end is told."""
         self._barriers = 1
         self._job_proved = False
+        self._unasked = 0
+        self._done.clear()
         asb = escpos.ASB_ON if self._settings.watch else b""  # ESC @ ended it
         if not by_id:
             return escpos.BARRIER + asb
-        self._jobs += 1
+        question = escpos.job_id(token)
+        self._token = question[-escpos.JOB_ID_BYTES :]
         self._job_waits = True
-        return escpos.job_id(self._jobs) + escpos.BARRIER + asb
+        return question + escpos.BARRIER + asb
 
     def _evidence(self) -> Evidence:
         before, self._cuts = self._cuts, None
         self._job_waits = False
-        if self._job_proved:
-            return Evidence.JOB_ID
-        if before is not None:
+        evidence = Evidence.JOB_ID if self._job_proved else Evidence.BARRIER
+        if before is not None and not self._job_proved:
             self._counted = self._count()
             if self._counted == before + 1:
-                return Evidence.COUNTER
-        return Evidence.BARRIER
+                evidence = Evidence.COUNTER
+        self._note(evidence)
+        return evidence
+
+    def _note(self, evidence: Evidence) -> None:
+        """Until it is committed, for a life after this one."""
+        if self._job and self._settings.keeper is not None:
+            self._settings.keeper.jot(self._settings.name, f"{self._job} {evidence.value}")
+        self._job = ""
 
     def _count(self) -> int | None:
         """Cuts since the printer was made; None when it does not say."""
@@ -251,6 +336,8 @@ class Dialogue:
 
     def farewell(self) -> None:
         """Leave the printer to others as it was found."""
+        if self._kept and self._settings.keeper is not None:
+            self._settings.keeper.drop(self._settings.name)
         if self.talks and self._settings.watch:
             self._transport.write(escpos.ASB_OFF)
 
@@ -285,10 +372,14 @@ class Dialogue:
         for reply in self._parser.feed(data):
             if isinstance(reply, RealTime) and self._asked:
                 self._answers[self._asked.popleft()] = reply.byte
-            elif isinstance(reply, Transmitted) and self._barriers:
-                self._barriers -= 1
-            elif isinstance(reply, JobDone) and escpos.job_id(self._jobs).endswith(reply.id):
-                self._job_waits, self._job_proved = False, True
+            elif isinstance(reply, Transmitted):
+                self._unasked += not self._barriers
+                self._barriers = max(0, self._barriers - 1)
+            elif isinstance(reply, JobDone):
+                self._done.append(reply.id)
+                if self._job_waits and reply.id == self._token:
+                    self._job_waits, self._job_proved = False, True
+                    self._note(Evidence.JOB_ID)
             elif isinstance(reply, Automatic):
                 self._reports = True
             elif isinstance(reply, Information):

@@ -53,9 +53,9 @@ def encode(
     return job.finish()
 
 
-def job_id(number: int) -> bytes:
+def job_id(token: bytes) -> bytes:
     """GS ( H, function 48: the printer answers with this id when all before it is on paper."""
-    return b"\x1d(H\x06\x0000" + b"%0*d" % (JOB_ID_BYTES, number % 10**JOB_ID_BYTES)
+    return b"\x1d(H\x06\x0000" + token[:JOB_ID_BYTES].rjust(JOB_ID_BYTES, b"0")
 
 
 def raster(bitmap: Bitmap) -> bytes:

@@ -20,6 +20,9 @@ PORT = 9100
 def connect(settings: Settings) -> Transport:
     """Raises DriverError when nobody is there."""
     host, port = _address(settings)
+    kept = _kept(settings, host, port)
+    if kept is not None:
+        return _over(kept, settings, inherited=True)
     try:
         sock = socket.create_connection((host, port), timeout=settings.connect_s)
     except OSError as error:
@@ -30,8 +33,33 @@ def connect(settings: Settings) -> Transport:
         ) from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return _over(sock, settings, inherited=False)
+
+
+def _over(sock: socket.socket, settings: Settings, *, inherited: bool) -> Transport:
     sock.setblocking(False)
-    return FdTransport(sock.fileno(), settings, sock.close, ends=True, unsent=lambda: _unsent(sock))
+    return FdTransport(
+        *(sock.fileno(), settings, sock.close),
+        ends=True,
+        unsent=lambda: _unsent(sock),
+        inherited=inherited,
+    )
+
+
+def _kept(settings: Settings, host: str, port: int) -> socket.socket | None:
+    """The connection of an earlier life, where it still leads to this printer."""
+    fd = settings.keeper.take(settings.name) if settings.keeper else None
+    if fd is None:
+        return None
+    sock = socket.socket(fileno=fd)
+    try:
+        here = sock.getpeername()[:2]
+        if any(here == info[4][:2] for info in socket.getaddrinfo(host, port)):
+            return sock
+    except OSError:
+        pass  # it is not connected any more, or the name is unknown: a new one will tell
+    sock.close()
+    return None
 
 
 def _unsent(sock: socket.socket) -> int:

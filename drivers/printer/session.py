@@ -50,9 +50,17 @@ class Session:
     async def write(self, data: bytes) -> None:
         await self._thread.call(lambda: self._dialogue.write(data), None)  # slow lines take minutes
 
+    async def deliver(self, data: bytes, token: str) -> Evidence:
+        return await self._thread.call(lambda: self._dialogue.deliver(data, token), None)
+
+    async def resume(self, token: str) -> Evidence:
+        return await self._thread.call(lambda: self._dialogue.resume(token), None)
+
     async def mark(self) -> str | None:
         if not self._dialogue.counts:
             return None
+        if self._dialogue.counted:
+            return self._dialogue.mark()  # known: its thread need not be asked
         return await self._thread.call(self._dialogue.mark, HUNG_S)
 
     async def came_out(self, mark: str) -> bool | None:

@@ -53,6 +53,7 @@ class VirtualTransport:
     """A cable within the process; waits like a real one."""
 
     readable = True
+    inherited = False
 
     def __init__(
         self, virtual: VirtualPrinter, settings: Settings, baud: int | None = None

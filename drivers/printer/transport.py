@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from drivers.base import DriverError, WriteError
+from drivers.base import DriverError, Keeper, WriteError
 
 CHUNK = 4096
 DRAIN_FIRST_S = 0.001  # between looks at what the kernel still holds; doubles up to
@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     answer_s: float = 1.0  # for any later one; printers give it in milliseconds
     watch: bool = False  # ours alone: let it report changes by itself (ASB)
     evidence: Literal["barrier", "job_id", "counter"] = "barrier"  # what it was seen to give
+    keeper: Keeper | None = None  # of the connection, should this process die
 
     def parts(self) -> tuple[str, dict[str, str]]:
         """What stands behind `scheme://`, and the options behind `?`."""
@@ -39,6 +40,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 class Transport(Protocol):
     readable: bool  # whether there is a way back at all
+    inherited: bool  # by this process from one that died: what that asked may still be answered
 
     def write(self, data: bytes) -> None:
         """All of it, or WriteError that says how many bytes may have arrived."""
@@ -53,7 +55,7 @@ class Transport(Protocol):
         ...
 
     def fileno(self) -> int | None:
-        """For waiting until something can be read."""
+        """For waiting until something can be read, and for keeping."""
         ...
 
     def close(self) -> None: ...
@@ -75,9 +77,11 @@ class FdTransport:
         readable: bool = True,
         ends: bool = False,
         unsent: Callable[[], int] = lambda: 0,
+        inherited: bool = False,
     ) -> None:
         """`unsent` says how many bytes the kernel still holds for the device."""
         self.readable = readable
+        self.inherited = inherited
         self._fd = fd
         self._settings = settings
         self._close = close

@@ -26,6 +26,8 @@ _ADDRESS = re.compile(r"(?:([0-9a-fA-F]{4}):([0-9a-fA-F]{4}))?(?:/(.+))?")
 class UsbTransport:
     """Bulk transfers through the endpoints of the printer's interface."""
 
+    inherited = False
+
     def __init__(self, settings: Settings, printer: Any) -> None:
         self.readable = printer.in_ep is not None
         self._settings = settings

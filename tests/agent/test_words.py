@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent import words
 from agent.page import server
-from agent.printing import service as printing
+from agent.printing import trouble as printing
 from agent.uplink import words as uplink
 from agent.words.zh import SAYINGS
 from drivers.sound import alsa

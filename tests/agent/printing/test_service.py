@@ -147,8 +147,8 @@ def test_a_ticket_that_is_in_doubt_again_and_again_waits_for_a_person(make_shop,
                 def __getattr__(self, name):
                     return getattr(self._session, name)
 
-                async def barrier(self):
-                    await self._session.barrier()
+                async def deliver(self, data, token):
+                    await self._session.deliver(data, token)
                     raise DriverError("no answer")
 
             @asynccontextmanager
@@ -447,10 +447,11 @@ def test_a_stop_lets_the_ticket_under_way_come_out(make_shop, given):
                 def __getattr__(self, name):
                     return getattr(self._session, name)
 
-                async def write(self, data):
+                async def deliver(self, data, token):
                     within.set()
                     for n in range(0, len(data), 100):
                         await self._session.write(data[n : n + 100])
+                    return await self._session.barrier()
 
             @asynccontextmanager
             async def slow(config, clock):

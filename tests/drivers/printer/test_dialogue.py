@@ -13,6 +13,7 @@ class PrintServer:
     """Takes everything at once and passes it on slowly; a question waits for what is before it."""
 
     readable = True
+    inherited = False
 
     def __init__(self) -> None:
         self._ahead = 0
