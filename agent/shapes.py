@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -72,5 +71,7 @@ def _plain(message: str) -> str:
 
 def hint(word: str, known: Sequence[str]) -> str:
     """What was perhaps meant."""
-    close = difflib.get_close_matches(word, known, n=1)
+    from difflib import get_close_matches  # for who made a mistake
+
+    close = get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""

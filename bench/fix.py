@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from agent.core.clock import SystemClock
 from agent.core.health import Health
 from agent.positioning.message import position_body
-from agent.positioning.reporting import PROFILES, Reporting
+from agent.positioning.profiles import PROFILES
+from agent.positioning.reporting import Reporting
 from agent.positioning.tracker import Tracker
 from agent.store.database import Database
 from agent.store.outbox import Outbox

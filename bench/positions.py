@@ -33,7 +33,8 @@ from agent.positioning.geodesy import (
     velocity,
 )
 from agent.positioning.geodesy import offset_m as offset
-from agent.positioning.reporting import Reporting, profile
+from agent.positioning.profiles import profile
+from agent.positioning.reporting import Reporting
 from agent.positioning.simplify import Point, simplify
 from agent.positioning.smoother import smooth
 from agent.positioning.trace import Trace

@@ -22,8 +22,8 @@ from agent.contract.events import Position
 from agent.core.clock import ManualClock
 from agent.core.health import Health
 from agent.positioning.geodesy import distance_m
+from agent.positioning.profiles import PROFILES
 from agent.positioning.replay import run_replay
-from agent.positioning.reporting import PROFILES
 from agent.positioning.thinning import thin
 from agent.store.database import Database
 from agent.store.outbox import Outbox

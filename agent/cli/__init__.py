@@ -8,26 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from agent import __version__
-from agent.cli import (
-    beacon,
-    ca,
-    common,
-    config,
-    consume,
-    device,
-    enroll,
-    fleet,
-    gps,
-    log,
-    page,
-    queue,
-    replay,
-    rider,
-    run,
-    shop,
-    ticket,
-    update,
-)
+from agent.cli import common, run
 from agent.contract.errors import NotRunning, Rejected
 from agent.layers import EXIT_CONFIG, ConfigError
 from drivers.errors import DriverError
@@ -35,14 +16,40 @@ from drivers.errors import DriverError
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(*, alone: bool = False) -> argparse.ArgumentParser:
+    """`alone`: of `run` and `demo` only; a daemon keeps no command line in memory."""
     top = argparse.ArgumentParser(
         prog="edge-agent", description="The edge agent of shop and rider."
     )
     top.add_argument("--version", action="version", version=f"edge-agent {__version__}")
     groups = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    run.add(groups)
+    if not alone:
+        _others(groups)
+    return top
+
+
+def _others(groups: common.Groups) -> None:
+    from agent.cli import (
+        beacon,
+        ca,
+        config,
+        consume,
+        device,
+        enroll,
+        fleet,
+        gps,
+        log,
+        page,
+        queue,
+        replay,
+        rider,
+        shop,
+        ticket,
+        update,
+    )
+
     for module in (
-        run,
         device,
         fleet,
         log,
@@ -61,12 +68,12 @@ def parser() -> argparse.ArgumentParser:
         update,
     ):
         module.add(groups)
-    return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0 done, 1 it failed, 2 wrong usage, 78 bad configuration."""
-    arguments = parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = parser(alone=given[:1] == ["run"]).parse_args(given)
     for stream in (sys.stdout, sys.stderr):  # a character that it lacks is no reason to fail
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

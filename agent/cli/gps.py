@@ -16,7 +16,7 @@ from drivers.errors import DriverError
 
 if TYPE_CHECKING:
     from agent.config import Config, PositionConfig
-    from agent.positioning.reporting import Profile
+    from agent.positioning.profiles import Profile
     from agent.positioning.watching import View
 
 HOME, END_OF_LINE, END_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -172,7 +172,7 @@ async def _feed(
 
 
 def _profile(position: PositionConfig) -> Profile:
-    from agent.positioning.reporting import profile
+    from agent.positioning.profiles import profile
 
     return profile(
         position.profile,

@@ -29,7 +29,7 @@ NOBODY = {"role": "rider", "device": {"id": "replay"}, "position": {}}
 def _gps(arguments: argparse.Namespace) -> int:
     from agent import config
     from agent.positioning import replay
-    from agent.positioning.reporting import profile
+    from agent.positioning.profiles import profile
 
     named = None if arguments.config == common.DEFAULT_CONFIG else Path(arguments.config)
     loaded = config.load(named, overrides=arguments.set, base=NOBODY)

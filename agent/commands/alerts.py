@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
@@ -14,8 +14,10 @@ from agent.commands.params import Params
 from agent.contract.errors import Rejected
 from agent.core.clock import Clock
 from agent.fleet.commands import CommandTable
-from agent.positioning.service import PositioningService
 from agent.uplink.service import Uplink
+
+if TYPE_CHECKING:  # a shop is spared it
+    from agent.positioning.service import PositioningService
 
 
 class AckAlert(Params, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent import __version__
 from agent.alerting.policy import insistent_s
@@ -16,11 +16,13 @@ from agent.core.health import Health
 from agent.fleet.commands import CommandTable
 from agent.orders.service import OrderDesk
 from agent.orders.stock import StockService
-from agent.positioning.duty_service import DutyService
 from agent.printing.desk import PrintingDesk
 from agent.store.database import Database
 from agent.store.outbox import Outbox
 from agent.uplink.service import Uplink
+
+if TYPE_CHECKING:  # a shop is spared it
+    from agent.positioning.duty_service import DutyService
 
 
 @dataclass(slots=True)

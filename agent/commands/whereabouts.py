@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
-from agent.arrival.own_beacon import OwnBeacon
 from agent.arrival.rotating import EPOCH_S
 from agent.arrival.service import ArrivalService
 from agent.commands.params import Params
 from agent.contract.errors import Rejected
 from agent.core.clock import Clock
 from agent.fleet.commands import CommandTable
-from agent.positioning.duty_service import DutyService
 from agent.positioning.privacy import Duty
-from agent.positioning.reporting import CHOOSABLE, IDLE, PROFILES
-from agent.positioning.service import PositioningService
-from agent.positioning.watching import View
+from agent.positioning.profiles import CHOOSABLE, IDLE, PROFILES
+
+if TYPE_CHECKING:  # a shop is spared them
+    from agent.arrival.own_beacon import OwnBeacon
+    from agent.positioning.duty_service import DutyService
+    from agent.positioning.service import PositioningService
+    from agent.positioning.watching import View
 
 
 class SetDuty(Params, frozen=True):

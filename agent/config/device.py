@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Meta
 
@@ -35,8 +35,12 @@ class Device(Section, frozen=True, kw_only=True):
     ] = None
 
     @property
-    def zone(self) -> ZoneInfo | None:
-        return None if self.timezone is None else ZoneInfo(self.timezone)
+    def zone(self) -> tzinfo | None:
+        if self.timezone is None:
+            return None
+        from zoneinfo import ZoneInfo
+
+        return ZoneInfo(self.timezone)
 
 
 class Store(Section, frozen=True, kw_only=True):
@@ -138,6 +142,8 @@ class Update(Section, frozen=True, kw_only=True):
 def wrong_timezone(name: str | None) -> list[str]:
     if name is None:
         return []
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

@@ -22,7 +22,7 @@ from agent.config.section import (
     says,
     twice,
 )
-from agent.positioning.reporting import CHOOSABLE, IDLE
+from agent.positioning.profiles import CHOOSABLE, IDLE
 from agent.shapes import hint
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from statistics import quantiles
 
 from agent.contract.events import Load
 from agent.orders import table
@@ -19,6 +18,8 @@ def measure(connection: sqlite3.Connection, now_ms: int) -> Load:
     took = table.latencies(connection, now_ms - WINDOW_MS, SAMPLES)
     if not took:
         return Load(pending=pending, preparing=preparing)
+    from statistics import quantiles  # it brings fractions and decimals: for who has orders
+
     tenths = (
         quantiles([max(0, ms) / 1000 for ms in took], n=10, method="inclusive")
         if len(took) > 1

@@ -7,7 +7,8 @@ from typing import Literal
 from agent.contract.events import Position
 from agent.positioning.datum import convert
 from agent.positioning.privacy import Blurred
-from agent.positioning.reporting import IDLE, Report
+from agent.positioning.profiles import IDLE
+from agent.positioning.reporting import Report
 
 
 def position_body(

@@ -17,7 +17,8 @@ import msgspec
 from agent.contract.wire import encode
 from agent.positioning.kalman import State
 from agent.positioning.message import position_body
-from agent.positioning.reporting import Profile, Report, Reporting
+from agent.positioning.profiles import Profile
+from agent.positioning.reporting import Report, Reporting
 from agent.positioning.smoother import smooth
 from agent.positioning.trace import Trace
 from agent.positioning.tracker import RADIUS_68, Estimate, Tracker

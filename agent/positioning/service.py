@@ -18,7 +18,8 @@ from agent.positioning.backlog import Backlog, Chunk
 from agent.positioning.datum import convert
 from agent.positioning.message import blurred_body, position_body
 from agent.positioning.privacy import Blur, Mode
-from agent.positioning.reporting import Profile, Reason, Report, Reporting, profile_for
+from agent.positioning.profiles import Profile, profile_for
+from agent.positioning.reporting import Reason, Report, Reporting
 from agent.positioning.tracker import Estimate, Tracker
 from agent.positioning.watching import View, Watching
 from agent.store.database import StoreError

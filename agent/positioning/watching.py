@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from agent.positioning.geodesy import distance_m
-from agent.positioning.reporting import Profile, Report
+from agent.positioning.profiles import Profile
+from agent.positioning.reporting import Report
 from agent.positioning.tracker import Estimate
 from drivers.base import About, Fix, GpsReceiver, Satellite
 

@@ -21,7 +21,6 @@ cannot be left out either: ESSENTIAL fields must stand where nothing but themsel
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -286,5 +285,7 @@ def _certain(
 
 
 def _hint(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
+    from difflib import get_close_matches  # for who made a mistake
+
+    close = get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"

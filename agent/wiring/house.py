@@ -5,39 +5,42 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.alerting.service import AlertingService
-from agent.alerting.signals import Signals
-from agent.alerting.sos_service import SosService
-from agent.alerting.speaker import Speaker
-from agent.arrival.own_beacon import OwnBeacon
-from agent.arrival.service import ArrivalService
-from agent.config import Config
 from agent.core.allowed import WhileAllowed
-from agent.core.changes import Changes
-from agent.core.clock import Clock
-from agent.core.health import Health
-from agent.core.supervisor import Service
-from agent.core.tail import LevelService, Tail
-from agent.fleet.audit_service import AuditService
-from agent.fleet.authority import Authority
-from agent.fleet.commands import CommandService, CommandTable
-from agent.fleet.desired import DesiredConfig
-from agent.fleet.identity_service import IdentityService
-from agent.fleet.update_service import UpdateService
-from agent.orders.service import OrderDesk
-from agent.orders.stock import StockService
-from agent.page.door import Door
-from agent.positioning.duty_service import DutyService
-from agent.positioning.service import PositioningService
-from agent.printing.desk import PrintingDesk
-from agent.printing.templates import Templates
-from agent.store.database import Database
-from agent.store.inbox import Inbox
-from agent.store.outbox import Outbox
-from agent.uplink.lateness import Lateness
-from agent.uplink.service import Uplink
-from drivers.base import Panel
+
+if TYPE_CHECKING:  # it names every room and loads none: a shop is spared what locates
+    from agent.alerting.service import AlertingService
+    from agent.alerting.signals import Signals
+    from agent.alerting.sos_service import SosService
+    from agent.alerting.speaker import Speaker
+    from agent.arrival.own_beacon import OwnBeacon
+    from agent.arrival.service import ArrivalService
+    from agent.config import Config
+    from agent.core.changes import Changes
+    from agent.core.clock import Clock
+    from agent.core.health import Health
+    from agent.core.supervisor import Service
+    from agent.core.tail import LevelService, Tail
+    from agent.fleet.audit_service import AuditService
+    from agent.fleet.authority import Authority
+    from agent.fleet.commands import CommandService, CommandTable
+    from agent.fleet.desired import DesiredConfig
+    from agent.fleet.identity_service import IdentityService
+    from agent.fleet.update_service import UpdateService
+    from agent.orders.service import OrderDesk
+    from agent.orders.stock import StockService
+    from agent.page.door import Door
+    from agent.positioning.duty_service import DutyService
+    from agent.positioning.service import PositioningService
+    from agent.printing.desk import PrintingDesk
+    from agent.printing.templates import Templates
+    from agent.store.database import Database
+    from agent.store.inbox import Inbox
+    from agent.store.outbox import Outbox
+    from agent.uplink.lateness import Lateness
+    from agent.uplink.service import Uplink
+    from drivers.base import Panel
 
 
 @dataclass(slots=True)

@@ -1,33 +1,37 @@
-"""Everything that locates: duty, receiver, surroundings, beacons heard and sent."""
+"""Everything that locates: duty, receiver, surroundings, beacons heard and sent.
+
+Imported where it is wired, because a shop without beacons has nothing of it: more than a megabyte.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent import config as configuration
 from agent.alerting.sos_service import holds as sos_holds
-from agent.arrival import places
-from agent.arrival.geofence import Circle, Polygon, Shape
-from agent.arrival.own_beacon import OwnBeacon, key_path
-from agent.arrival.service import ArrivalService, Orders
 from agent.config import FenceConfig
 from agent.core.allowed import WhileAllowed
-from agent.positioning.duty_service import DutyService, Rules
 from agent.positioning.privacy import IDLE_EVERY_S, LIGHTS, WHEREABOUTS, Blur, Grid
-from agent.positioning.reporting import profile
-from agent.positioning.service import PositioningService
-from agent.positioning.surroundings_service import SurroundingsService
-from agent.positioning.tracker import Estimate
+from agent.positioning.profiles import profile
 from agent.wiring.house import House
 from drivers import catalog
 from drivers.battery import charge
+
+if TYPE_CHECKING:
+    from agent.arrival.geofence import Shape
+    from agent.positioning.duty_service import DutyService
+    from agent.positioning.service import PositioningService
+    from agent.positioning.tracker import Estimate
 
 
 def positioning(house: House) -> None:
     position = house.config.position
     if position is None:
         return
+    from agent.positioning.service import PositioningService
+
     driver = catalog.load("gps", position.driver)
     settings = configuration.driver_settings("gps", position)
     house.duty = duty = _duty(house, made_up=driver.made_up)
@@ -63,6 +67,8 @@ def positioning(house: House) -> None:
 
 def _duty(house: House, *, made_up: bool) -> DutyService:
     """`made_up`: the receiver is none, so nobody needs to agree."""
+    from agent.positioning.duty_service import DutyService, Rules
+
     privacy = house.config.privacy
     consent = privacy.consent or ("elsewhere" if made_up else "required")
 
@@ -97,6 +103,8 @@ def _surroundings(house: House, located: PositioningService) -> None:
     section = house.config.surroundings
     if section is None:
         return
+    from agent.positioning.surroundings_service import SurroundingsService
+
     driver = catalog.load("surroundings", section.driver)
     settings = configuration.driver_settings("surroundings", section)
     service = SurroundingsService(
@@ -113,6 +121,9 @@ def arrival(house: House) -> None:
     beacons, rider = house.config.beacons, house.config.role == "rider"
     if beacons is None and not rider:
         return
+    from agent.arrival import places
+    from agent.arrival.service import ArrivalService, Orders
+
     open_scanner = recover = known = None
     if beacons is not None:
         driver = catalog.load("beacons", beacons.driver)
@@ -146,6 +157,8 @@ def arrival(house: House) -> None:
 
 
 def _shape(fence: FenceConfig) -> Shape:
+    from agent.arrival.geofence import Circle, Polygon
+
     if fence.polygon:
         return Polygon(fence.id, tuple(fence.polygon), fence.dwell_s)
     assert fence.lat is not None
@@ -157,6 +170,8 @@ def beacon(house: House) -> None:
     section = house.config.beacon
     if section is None:
         return
+    from agent.arrival.own_beacon import OwnBeacon, key_path
+
     driver = catalog.load("advertiser", section.driver)
     settings = configuration.driver_settings("advertiser", section)
     house.beacon = own = OwnBeacon(

@@ -21,7 +21,7 @@ from agent.control import ControlService
 from agent.core.clock import SystemClock
 from agent.core.health import Health
 from agent.core.supervisor import Supervisor
-from agent.positioning.reporting import profile
+from agent.positioning.profiles import profile
 from agent.positioning.watching import View, Watching
 from drivers.base import About
 from tests.drivers.gps.talker import Talker

@@ -12,7 +12,7 @@ from agent.commands.whereabouts import SetProfile, WhereaboutsCommands
 from agent.contract.errors import Rejected
 from agent.core.clock import ManualClock
 from agent.positioning.privacy import Mode
-from agent.positioning.reporting import CHOOSABLE, PROFILES
+from agent.positioning.profiles import CHOOSABLE, PROFILES
 from tests.agent.positioning.test_precision import Rider
 
 

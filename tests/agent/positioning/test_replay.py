@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.positioning.geodesy import distance_m, extrapolate
+from agent.positioning.profiles import PROFILES, profile
 from agent.positioning.replay import Replayed, run_replay
-from agent.positioning.reporting import PROFILES, profile
 from drivers.base import DriverError
 from drivers.gps.track import COLUMNS, read_track
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from agent.contract.wire import encode_body
 from agent.positioning.geodesy import distance_m, moved
 from agent.positioning.message import position_body
-from agent.positioning.reporting import PROFILES, Profile, Reporting, profile, profile_for
+from agent.positioning.profiles import PROFILES, Profile, profile, profile_for
+from agent.positioning.reporting import Reporting
 from agent.positioning.tracker import Estimate
 from drivers.base import Fix
 

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from agent.positioning.geodesy import distance_m, moved
-from agent.positioning.reporting import Reporting, profile
+from agent.positioning.profiles import profile
+from agent.positioning.reporting import Reporting
 from agent.positioning.resting import Resting
 from agent.positioning.tracker import Tracker
 from drivers.base import Fix

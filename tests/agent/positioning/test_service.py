@@ -15,7 +15,7 @@ from agent.contract.events import Body, ErrorEvent, Position
 from agent.core.clock import ManualClock
 from agent.core.health import Health
 from agent.core.supervisor import Supervisor
-from agent.positioning.reporting import PROFILES
+from agent.positioning.profiles import PROFILES
 from agent.positioning.service import RETRY_S, PositioningService, Sink
 from agent.positioning.tracker import Estimate
 from drivers.base import DriverError, Fix, GpsReceiver

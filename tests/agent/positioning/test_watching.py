@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.positioning.reporting import Reporting, profile
+from agent.positioning.profiles import profile
+from agent.positioning.reporting import Reporting
 from agent.positioning.tracker import Tracker
 from agent.positioning.watching import Watching, per_second
 from drivers.base import About, Fix

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from agent.core.clock import ManualClock, SystemClock
 from agent.core.health import Health
 from agent.core.supervisor import Supervisor
-from agent.positioning.reporting import profile
+from agent.positioning.profiles import profile
 from agent.positioning.service import PositioningService
 from drivers.base import DriverError, Fix
 from drivers.gps import gpsd

@@ -12,7 +12,7 @@ import pytest
 from agent.core.clock import SystemClock
 from agent.core.health import Health
 from agent.core.supervisor import Supervisor
-from agent.positioning.reporting import profile
+from agent.positioning.profiles import profile
 from agent.positioning.service import PositioningService
 from drivers.base import DriverError, Fix
 from drivers.gps import serial, tuning
