@@ -99,7 +99,7 @@ class PanelService:
     async def _show(self, panel: Panel) -> None:
         while True:
             seen = self._signals.changes.version
-            for name, state in list(self._signals.lights.items()):
+            for name, state in self._signals.shown().items():
                 await panel.light(name, state)
             await panel.buzz(on=self._signals.buzzing)
             await self._signals.changes.wait(seen)

@@ -7,6 +7,7 @@ from typing import Literal
 from agent.core.changes import Changes
 
 Light = Literal["off", "on", "blink"]
+LIGHTS = ("alert", "sos")
 
 
 class Signals:
@@ -15,12 +16,26 @@ class Signals:
     def __init__(self) -> None:
         self.lights: dict[str, Light] = {}
         self._buzzers: set[str] = set()
+        self._marked = False
         self.changes = Changes()
 
     def light(self, name: str, state: Light) -> None:
         if self.lights.get(name) != state:
             self.lights[name] = state
             self.changes.notify()
+
+    def mark(self, *, on: bool) -> None:
+        """Everything blinks, so that a person finds the device among others."""
+        if self._marked != on:
+            self._marked = on
+            self.changes.notify()
+
+    def shown(self) -> dict[str, Light]:
+        """What the lights are to show now; those that nobody has used are off."""
+        off: Light = "off"
+        blink: Light = "blink"
+        wished = dict.fromkeys(LIGHTS, off) | self.lights
+        return dict.fromkeys(wished, blink) if self._marked else wished
 
     @property
     def buzzing(self) -> bool:

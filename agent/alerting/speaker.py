@@ -72,6 +72,10 @@ class Speaker:
             self._health.clear("sound.prompts")
         return heard
 
+    def missing(self, names: Sequence[str]) -> list[str]:
+        """Those for which there is no clip."""
+        return [name for name in names if not self._library.preferred([name])]
+
     async def check(self, every_s: float) -> None:
         """Open it anew once in a while, so that a card that was pulled out is known before it is
         needed."""

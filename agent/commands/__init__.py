@@ -5,6 +5,7 @@ A module an area: its parameters, a dataclass of the rooms that it reaches, and 
 
 from agent.commands.alerts import AlertCommands
 from agent.commands.device import DeviceCommands
+from agent.commands.fleet import FleetCommands
 from agent.commands.identity import IdentityCommands
 from agent.commands.orders import OrderCommands
 from agent.commands.printers import PrinterCommands
@@ -25,4 +26,5 @@ AREAS = (
     IdentityCommands,
     SupportCommands,
     UpdateCommands,
+    FleetCommands,
 )

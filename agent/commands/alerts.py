@@ -14,6 +14,7 @@ from agent.commands.params import Params
 from agent.contract.errors import Rejected
 from agent.core.clock import Clock
 from agent.fleet.commands import CommandTable
+from agent.fleet.throttle import PAPER
 from agent.uplink.service import Uplink
 
 if TYPE_CHECKING:  # a shop is spared it
@@ -40,7 +41,7 @@ class AlertCommands:
     def add_to(self, table: CommandTable) -> None:
         add = table.add
         add("alert.ack", "Acknowledge an alert, or all.", self.acknowledge, AckAlert)
-        add("sound.test", "Play the chime and a phrase.", self.test_sound)
+        add("sound.test", "Play the chime and a phrase.", self.test_sound, slow=True, cost=PAPER)
         add("sos.test", "Say what an SOS would do now.", self.test_sos, changes=False)
         add("sos.raise", "Raise an SOS.", self.raise_sos, remote=False)
         add("sos.cancel", "End an SOS.", self.cancel_sos)

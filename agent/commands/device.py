@@ -61,7 +61,13 @@ class DeviceCommands:
         add = table.add
         add("queue.retry", "Handle set-aside messages again.", self.retry, RetryMessages)
         add("queue.list", "What waits.", self.queue, ListQueue, changes=False, remote=False)
-        add("uplink.spread", "Spread reconnecting over so many seconds.", self.spread, Spread)
+        add(
+            "uplink.spread",
+            "Spread reconnecting over so many seconds.",
+            self.spread,
+            Spread,
+            nature="repeatable",
+        )
         add("config.show", "The settings in force.", self.show_config, changes=False, remote=False)
         add("doctor", "The checks of the doctor.", self.check, changes=False, remote=False)
         hidden = frozenset({"pin"})

@@ -74,9 +74,15 @@ class OrderCommands:
         add("order.picked_up", "An order was handed over.", self.picked_up, OnOrder)
         add("order.urge", "A customer urges: staff must hear of it.", self.urge, Nudge)
         add("order.refund", "A customer wants a refund: staff must hear of it.", self.refund, Nudge)
-        add("stock.set", "How much of something is left.", self.set_stock, SetStock)
+        add(
+            "stock.set",
+            "How much of something is left.",
+            self.set_stock,
+            SetStock,
+            nature="repeatable",
+        )
         add("stock.list", "What is running out or sold out.", self.list_stock, changes=False)
-        add("shop.set", "Open, busy or closed.", self.set_shop, SetShop)
+        add("shop.set", "Open, busy or closed.", self.set_shop, SetShop, nature="repeatable")
 
     async def list_orders(self, params: ListOrders, _by: str) -> dict[str, Any]:
         before = NEVER_MS if params.before is None else params.before

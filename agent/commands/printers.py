@@ -12,6 +12,7 @@ from agent.commands.params import Params
 from agent.config import Name
 from agent.contract.errors import Rejected
 from agent.fleet.commands import CommandTable
+from agent.fleet.throttle import PAPER
 from agent.printing.desk import Dump, PrintingDesk
 from drivers.base import Examination
 
@@ -51,10 +52,17 @@ class PrinterCommands:
 
     def add_to(self, table: CommandTable) -> None:
         add = table.add
-        add("printer.reprint", "Print tickets again, marked.", self.reprint, Reprint)
+        add("printer.reprint", "Print tickets again, marked.", self.reprint, Reprint, cost=PAPER)
         add("printer.resume", "Decide about tickets that waited.", self.resume, Resume)
-        add("printer.test", "Print a test page.", self.test_page, OnPrinter)
-        add("printer.examine", "Find out what a printer can prove.", self.examine, OnPrinter)
+        add("printer.test", "Print a test page.", self.test_page, OnPrinter, slow=True, cost=PAPER)
+        add(
+            "printer.examine",
+            "Find out what a printer can prove.",
+            self.examine,
+            OnPrinter,
+            slow=True,
+            cost=PAPER,
+        )
         add("ticket.preview", "What a ticket looks like.", self.preview, OnJob, changes=False)
         add(
             "printer.bytes", "The bytes of its newest ticket.", self.dump, OnPrinter,

@@ -52,9 +52,19 @@ class WhereaboutsCommands:
         # An exact place is for who stands at the device, whatever the back end may know.
         add("gps.view", "What the receiver says.", self.view, changes=False, remote=False)
         add("beacons.view", "What the radio hears.", self.hear, changes=False, remote=False)
-        add("position.report", "Report the position now.", self.report_position)
-        add("position.profile", "Report by a profile for a while.", self.set_profile, SetProfile)
-        add("duty.set", "Off duty, idle or delivering.", self.set_duty, SetDuty)
+        add(
+            "position.report", "Report the position now.", self.report_position, nature="repeatable"
+        )
+        add(
+            "position.profile",
+            "Report by a profile for a while.",
+            self.set_profile,
+            SetProfile,
+            nature="repeatable",
+        )
+        add(
+            "duty.set", "Off duty, idle or delivering.", self.set_duty, SetDuty, nature="repeatable"
+        )
         add("consent.show", "What the rider agreed to.", self.show_consent, changes=False)
         add("consent.give", "The rider agrees to be located.", self.give_consent, GiveConsent)
         add("consent.withdraw", "The rider takes it back.", self.withdraw_consent)

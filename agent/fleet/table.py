@@ -18,6 +18,8 @@ DEADLINE_S = 60.0
 DETAIL_CHARS = 256  # of one value in an audit event
 
 Scope = Literal["order", "ops", "release"]
+# What a shop's own system may ask; the rest is for who looks after devices.
+ORDER_SCOPE = frozenset({"order", "orders", "stock", "shop", "alert", "printer", "sound", "ping"})
 # Says how far a command is; may be called as often as one likes.
 Tell = Callable[[Any], Awaitable[None]]
 
@@ -64,7 +66,7 @@ class CommandTable:
         secret: bool = False,
         withheld: frozenset[str] = frozenset(),
         nature: Nature | None = None,
-        scope: Scope = "ops",
+        scope: Scope | None = None,
         dangerous: bool = False,
         tells: bool = False,
         slow: bool = False,
@@ -73,6 +75,7 @@ class CommandTable:
     ) -> None:
         """What changes nothing may be repeated; what changes something may not, unless it says so.
 
+        `scope`: by the first word of the name, where it is not said.
         `deadline_s`: of the whole; a command that needs longer ends as `timed_out`.
         """
         self._entries[name] = Entry(
@@ -85,7 +88,7 @@ class CommandTable:
             secret=secret,
             withheld=withheld,
             nature=nature or ("once" if changes else "repeatable"),
-            scope=scope,
+            scope=scope or _scope(name),
             dangerous=dangerous,
             tells=tells,
             slow=slow,
@@ -123,6 +126,11 @@ class CommandTable:
             return entry, msgspec.convert(params, entry.params)
         except msgspec.ValidationError as error:
             raise Rejected("invalid", str(error)) from None
+
+
+def _scope(name: str) -> Scope:
+    room = name.partition(".")[0]
+    return "release" if room == "update" else "order" if room in ORDER_SCOPE else "ops"
 
 
 async def _nobody(_how_far: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.commands.alerts import AlertCommands
 from agent.commands.device import DeviceCommands
+from agent.commands.fleet import FleetCommands
 from agent.commands.identity import IdentityCommands
 from agent.commands.orders import OrderCommands
 from agent.commands.printers import PrinterCommands
@@ -83,9 +84,23 @@ def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> 
         IdentityCommands(house.identity),
         SupportCommands(house.tail, house.levels),
         UpdateCommands(house.update),
+        FleetCommands(
+            house.clock,
+            house.signals,
+            house.speaker,
+            again,
+            house.config.fleet.allow_reboot,
+            _reboot,
+        ),
     ):
         area.add_to(house.table)
     house.rooms.append(house.levels)
     socket = socket_path(Path(house.config.store.path))
     control = ControlService(socket, house.table.ask)
     house.rooms += [house.audit, house.wished, house.commands, control]
+
+
+async def _reboot() -> None:
+    from drivers.power.logind import reboot
+
+    await reboot()
