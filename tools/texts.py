@@ -50,14 +50,38 @@ def texts() -> list[Text]:
 
 def _in_module(path: Path, where: str) -> Iterator[Text]:
     tree = ast.parse(path.read_text("utf-8"))
-    assigned: Assigned = defaultdict(list)
-    for node in ast.walk(tree):
+    shared = {name: values for name, values in _assigned(tree).items() if _is_shared(name, tree)}
+    done: set[ast.Call] = set()
+    for scope in [*_functions(tree), tree]:
+        assigned = shared | _assigned(scope)
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Call) and node not in done and (said := _said(node)):
+                done.add(node)
+                for text in dict.fromkeys(_texts(said, assigned, DEEP)):
+                    yield Text(f"{where}:{node.lineno}", text)
+
+
+def _functions(tree: ast.AST) -> list[ast.AST]:
+    """Those that hold no other first: a name means what its own function gave it."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return [node for node in ast.walk(tree) if isinstance(node, kinds)][::-1]
+
+
+def _assigned(scope: ast.AST) -> Assigned:
+    found: Assigned = defaultdict(list)
+    for node in ast.walk(scope):
         if isinstance(node, ast.Assign):
-            assigned[ast.unparse(node.targets[0])].append(node.value)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and (said := _said(node)) is not None:
-            for text in dict.fromkeys(_texts(said, assigned, DEEP)):
-                yield Text(f"{where}:{node.lineno}", text)
+            found[ast.unparse(node.targets[0])].append(node.value)
+    return found
+
+
+def _is_shared(name: str, tree: ast.Module) -> bool:
+    """`self.x`, or a constant of the module."""
+    if "." in name:
+        return True
+    return any(
+        isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name for node in tree.body
+    )
 
 
 def _said(call: ast.Call) -> ast.expr | None:
@@ -67,9 +91,15 @@ def _said(call: ast.Call) -> ast.expr | None:
     at = TEXTS.get(last)
     if last == "set" and name.removesuffix(".set").endswith("health"):
         at = 1
-    elif last == "say" and name.rpartition(".")[0].endswith("words"):
-        at = 0
+    elif last in ("_say", "_may", "_ask_for") or name.endswith("words.say"):
+        return _literal(call)
     return call.args[at] if at is not None and len(call.args) > at else None
+
+
+def _literal(call: ast.Call) -> ast.expr | None:
+    """A sentence that is said through a catalogue is a constant."""
+    first = call.args[0] if call.args else None
+    return first if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
 
 
 def _texts(value: ast.expr, assigned: Assigned, deep: int) -> list[str]:

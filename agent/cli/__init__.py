@@ -32,6 +32,7 @@ def parser(*, alone: bool = False) -> argparse.ArgumentParser:
 def _others(groups: common.Groups) -> None:
     from agent.cli import (
         beacon,
+    bundle,
         ca,
         config,
         consume,
@@ -40,6 +41,7 @@ def _others(groups: common.Groups) -> None:
         fleet,
         gps,
         log,
+        bundle,
         page,
         queue,
         replay,

@@ -617,7 +617,6 @@ SAYINGS = {
     "not set since the start; events are dated later → check the network or GPS": (
         "开机后尚未校准；事件日期稍后补上 → 请检查网络或 GPS"
     ),
-    "{url} answers": "{url} 有应答",
     "{url} cannot be used: {why} → check cable, Wi-Fi and address": (
         "用不了 {url}：{why} → 请检查网线、Wi-Fi 和地址"
     ),
@@ -625,4 +624,138 @@ SAYINGS = {
     "runs, version {version}": "正在运行，版本 {version}",
     "connected": "已连接",
     "not connected; everything is kept": "没有连接；内容都已保存",
+    "{what} → {advice}": "{what} → {advice}",
+    "enough voltage since the start": "开机以来供电电压正常",
+    "the supply gives too little voltage → use the official power supply, a short cable": (
+        "供电电压不足 → 请用官方电源和短线"
+    ),
+    "the voltage was too low since the start, the card may suffer → use the official power supply,"
+    " and power printers and hubs on their own": (
+        "开机以来曾电压不足，可能损坏存储卡 → 请用官方电源，打印机和集线器单独供电"
+    ),
+    "{c} °C": "温度 {c} °C",
+    "{c} °C, so it slows down → give it air, take it off the oven": (
+        "{c} °C，过热降速 → 请保持通风，远离炉灶"
+    ),
+    "{folder} is on a disk that can only be read → change the card": (
+        "{folder} 所在磁盘只读 → 请更换存储卡"
+    ),
+    "{folder} is there": "{folder} 存在",
+    "{path} cannot be read: {error} → check the configuration": "读不了 {path}：{error} → 请检查配置",
+    "{path} can be read by every user → chmod o-rwx {path2}": (
+        "{path} 所有用户都能读 → chmod o-rwx {path2}"
+    ),
+    "{path} cannot be read by this user → chgrp edge-agent {path2}; chmod 640 {path3}": (
+        "当前用户读不了 {path} → chgrp edge-agent {path2}; chmod 640 {path3}"
+    ),
+    "{path} is for the agent alone": "{path} 只有程序能读",
+    "there is none yet; the agent makes it": "还没有；程序运行时会创建",
+    "{path} cannot be checked ({error}) → run this as root or as the agent's user": (
+        "无法检查 {path}（{error}） → 请以 root 或程序的用户运行"
+    ),
+    "whole, {mb} MB": "完好，{mb} MB",
+    "{path} is damaged ({verdict}) → stop the agent, keep a copy of the file, start the agent: it"
+    " sets the file aside and begins a new one": (
+        "{path} 已损坏（{verdict}） → 请停止程序，备份该文件，再启动：程序会把它移开并新建一个"
+    ),
+    "waiting on the disk: {what}": "磁盘上等待发送：{what}",
+    "{count} messages were set aside → edge-agent queue retry, and tell support": (
+        "有 {count} 条消息被搁置 → edge-agent queue retry，并告知技术支持"
+    ),
+    "{path} is left over, no agent listens there → delete it, start the agent": (
+        "{path} 是残留文件，没有程序在监听 → 请删除它并启动程序"
+    ),
+    "{path} may not be used by this user → adduser $USER edge-agent, log in again": (
+        "当前用户不能使用 {path} → adduser $USER edge-agent，再重新登录"
+    ),
+    "{path} does not answer: {error} → systemctl restart edge-agent": (
+        "{path} 没有应答：{error} → systemctl restart edge-agent"
+    ),
+    "an agent listens at {path}": "程序正在 {path} 监听",
+    "{name} hears its access point with {dbm} dBm": "{name} 的 Wi-Fi 信号 {dbm} dBm",
+    "{name} hears its access point with {dbm} dBm → move it closer, or use a cable": (
+        "{name} 的 Wi-Fi 信号只有 {dbm} dBm → 请靠近路由器，或改用网线"
+    ),
+    "{url} answers within {ms} ms": "{url} 有应答，用时 {ms} 毫秒",
+    "{file} is no certificate that can be read: {error} → put the right file there": (
+        "{file} 不是可读的证书：{error} → 请放入正确的文件"
+    ),
+    "{file} expired {days} days ago → renew it": "{file} 已过期 {days} 天 → 请更新",
+    "{file} expires in {days} days → renew it": "{file} 还有 {days} 天到期 → 请更新",
+    "{file} is good for {days} days": "{file} 还有 {days} 天有效",
+    "{user_name} is in the group {group} ({what})": "{user_name} 已在 {group} 组（{what}）",
+    "{user_name} is not in the group {group} ({what}) → adduser {user2} {group2}, then systemctl"
+    " restart edge-agent": (
+        "{user_name} 不在 {group} 组（{what}） → adduser {user2} {group2}，再 systemctl restart"
+        " edge-agent"
+    ),
+    "loudspeaker": "喇叭",
+    "buttons and lights": "按键和指示灯",
+    "printers on USB": "USB 打印机",
+    "serial lines": "串口",
+    "beacons": "蓝牙信标",
+    "printer {name}: there is no {path} → plug it in, switch it on": (
+        "打印机 {name}：没有 {path} → 请插好并开机"
+    ),
+    "printer {name}: {path} may not be written → see the check groups": (
+        "打印机 {name}：没有权限写 {path} → 见 groups 一项"
+    ),
+    "printer {name}: {path} is there": "打印机 {name}：{path} 存在",
+    "printer {name} does not answer at {host} port {port} ({error}) → switch it on, check its"
+    " network cable": (
+        "打印机 {name} 在 {host} 端口 {port} 没有应答（{error}） → 请开机，检查网线"
+    ),
+    "printer {name} answers at {host} port {port}": "打印机 {name} 在 {host} 端口 {port} 有应答",
+    "for Chinese and for rare characters": "中文和生僻字字体齐全",
+    "characters that a printer lacks would be boxes on paper → sudo apt install {packages}": (
+        "打印机缺的字会打成方框 → sudo apt install {packages}"
+    ),
+    "there is no aplay → sudo apt install alsa-utils": "没有 aplay → sudo apt install alsa-utils",
+    "{count} sound cards → edge-agent sound test asks who hears it": (
+        "有 {count} 个声卡 → 用 edge-agent sound test 试听"
+    ),
+    "there is no sound card → plug one in; aplay -l lists them": (
+        "没有声卡 → 请插上；aplay -l 可列出"
+    ),
+    "no gpsd at {where} ({error}) → systemctl start gpsd": (
+        "{where} 上没有 gpsd（{error}） → systemctl start gpsd"
+    ),
+    "gpsd answers at {where}": "{where} 上的 gpsd 有应答",
+    "{path} is there": "{path} 存在",
+    "there is no {path} → plug the receiver in; ls /dev/serial/by-id": (
+        "没有 {path} → 请插好接收机；ls /dev/serial/by-id 可列出"
+    ),
+    "there is no Bluetooth adapter → plug one in; on a Pi see dtoverlay=disable-bt": (
+        "没有蓝牙适配器 → 请插上；树莓派请看 dtoverlay=disable-bt"
+    ),
+    "Bluetooth is switched off → rfkill unblock bluetooth": "蓝牙已关闭 → rfkill unblock bluetooth",
+    "adapter {name}": "适配器 {name}",
+    "there is no {chip} → gpioinfo lists those there are": "没有 {chip} → gpioinfo 可列出已有的",
+    "printer {name} holds {count} tickets for a person's word → edge-agent printer resume {name2}": (
+        "打印机 {name} 有 {count} 张小票等人决定 → edge-agent printer resume {name2}"
+    ),
+    "there is no check {name}; there are {names}": "没有检查项 {name}；可选：{names}",
+    " (since {time} UTC)": "（{time} UTC 起）",
+    "all is well": "一切正常",
+    "some of it can be set right here: edge-agent doctor --fix": (
+        "其中有些可以在这里修好：edge-agent doctor --fix"
+    ),
+    "not done: {why}": "没有做成：{why}",
+    "done": "好了",
+    "make the folder {path} for the agent alone": "创建只有程序能用的目录 {path}",
+    "let only the agent's user and group read {path}": "让 {path} 只有程序的用户和组能读",
+    "delete {path}, which nobody listens at": "删除没有程序监听的 {path}",
+    "let the agent handle the messages again that were set aside": "让程序重新处理搁置的消息",
+    "{handled} handled, {again} set aside again": "处理了 {handled} 条，{again} 条再次搁置",
+    "a person must decide: edge-agent printer resume {name}": (
+        "须由人决定：edge-agent printer resume {name}"
+    ),
+    "tickets of {name}: print (a)ll, (l)atest, (n)one?": (
+        "{name} 的小票：全部打印 (a)，只打最新 (l)，都不打 (n)？"
+    ),
+    "the configuration has problems:": "配置有问题：",
+    # --- bundle ---------------------------------------------------------------------------------
+    "{path}: {size} KB, without secrets; send it to support": (
+        "{path}：{size} KB，不含密码等隐私；请发给技术支持"
+    ),
 }
