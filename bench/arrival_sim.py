@@ -77,8 +77,8 @@ class Mall:
         )
         self.settings = Settings(
             beacons=senders,
-            path_loss=rng.uniform(1.1, 2.5),
-            body_db=rng.uniform(0, 12),
+            path_loss=rng.uniform(1.1, 1.6) if rng.random() < 0.5 else rng.uniform(1.6, 2.5),
+            body_db=rng.uniform(0, 18),
             others=30,
             seed=self.seed,
         )
@@ -106,7 +106,7 @@ class Mall:
         settings = Settings(
             **{
                 name: getattr(self.settings, name)
-                for name in ("path_loss", "body_db", "others", "noise_db", "shadow_db")
+                for name in ("path_loss", "body_db", "others", "noise_db", "shadow_db", "fading_db")
             },
             beacons=(only,) if only else self.settings.beacons,
             floor=floor,

@@ -8,11 +8,14 @@ evidence, the moment `t` when it became so and the moment `said` when that was d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from agent.arrival.clones import Clones, Doubt
+from agent.arrival.contest import Contest
 from agent.arrival.floor import FloorAnswer, FloorFilter
 from agent.arrival.geofence import Located
 from agent.arrival.places import BeaconRule, Place, Places
@@ -74,7 +77,9 @@ class _Watched:
 class Arrivals:
     """The policy over all places."""
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self, places: Places, *, rivals: bool = True) -> None:
+        """`rivals`: one can be at one of the places only; not so when they are people who carry
+        their beacons."""
         self.conflicts: set[str] = set()  # places heard while the GPS excludes them
         self._watched: list[_Watched] = []
         self._beacons: dict[tuple[str, BeaconRule], BeaconPresence] = {}
@@ -88,6 +93,8 @@ class Arrivals:
         self._lost = False
         self._clones = Clones()
         self._doubts: list[Doubt] = []
+        self._exclusive = rivals
+        self._contest = Contest()
         self.revise(places.places)
 
     def revise(self, places: Iterable[Place]) -> None:
@@ -115,6 +122,7 @@ class Arrivals:
                 index = self._by_address if rule.address else self._by_identity
                 entry = (watched, rule, beacon)
                 index.setdefault(rule.address or rule.identity or "", []).append(entry)
+        self._kin = _sharing(self._watched)
         self._identities = {rule.identity for _, rule in self._beacons if rule.identity}
 
     def hear(self, advert: Advert, where: Located | None = None) -> None:
@@ -154,27 +162,35 @@ class Arrivals:
         self.conflicts.clear()
         live = [watched for watched in self._watched if watched.live]
         margins = self._measure(live, ride)
+        rival = partial(self._loudest_rival, sorted(margins.items(), key=lambda item: -item[1]))
+        self._contest.look(self._now, margins, rival)
         for watched in live:
-            rival = max((db for place, db in margins[:2] if place != watched.place.id), default=0.0)
-            statements += self._judge_place(watched, rival, said, ride)
+            statements += self._judge_place(watched, rival(watched.place.id), said, ride)
         return statements
 
-    def _measure(self, live: Sequence[_Watched], ride: Ride) -> list[tuple[str, float]]:
-        """Places with the dB that each is above its threshold, loudest first. Where the rider
-        cannot be is nobody's rival."""
-        margins = [
-            (watched.place.id, max(beacon.measure(self._now) for beacon in watched.live.values()))
+    def _measure(self, live: Sequence[_Watched], ride: Ride) -> dict[str, float]:
+        """DB that each place is above its threshold. Where the rider cannot be is left out: it is
+        nobody's rival."""
+        margins = {
+            watched.place.id: max(beacon.measure(self._now) for beacon in watched.live.values())
             for watched in live
-        ]
-        impossible = {w.place.id for w in live if self._impossible(w.place, ride)}
-        possible = [item for item in margins if item[0] not in impossible]
-        return sorted(possible, key=lambda item: -item[1])
+        }
+        return {w.place.id: margins[w.place.id] for w in live
+                if not self._impossible(w.place, ride)}  # fmt: skip
+
+    def _loudest_rival(self, margins: Sequence[tuple[str, float]], place: str) -> float:
+        """Its margin; `margins` loudest first."""
+        if not self._exclusive:
+            return -math.inf
+        kin = self._kin.get(place, {place})
+        return next((margin for other, margin in margins if other not in kin), -math.inf)
 
     def lose(self, said: float, cause: str) -> list[Statement]:
         """The scanner cannot hear: what was inside is unknown until it hears again."""
         if self._lost:
             return []
         self._lost = True
+        self._contest = Contest()
         statements = []
         for watched in self._watched:
             for beacon in watched.live.values():
@@ -199,8 +215,12 @@ class Arrivals:
     def _judge_place(
         self, watched: _Watched, rival: float, said: float, ride: Ride
     ) -> list[Statement]:
+        kin = self._kin.get(watched.place.id, ())
+        elsewhere = self._impossible(watched.place, ride) or self._contest.elsewhere(
+            watched.place.id, kin
+        )
         for beacon in watched.live.values():
-            beacon.judge(self._now, rival)
+            beacon.judge(self._now, rival, elsewhere=elsewhere)
         inside = [(rule, beacon) for rule, beacon in watched.live.items() if beacon.inside]
         if watched.state in {"outside", "unknown"}:
             held, watched.held = watched.held, bool(inside)
@@ -215,7 +235,12 @@ class Arrivals:
         steady = any(not beacon.weakening() for _, beacon in inside)
         riding = ride.speed is not None and ride.speed > RIDING_MS
         dwelt = steady and not riding and self._now - watched.entered >= DWELL_S
-        if watched.state == "inside" and dwelt and not self._contradicted(watched.place, ride):
+        if (
+            watched.state == "inside"
+            and dwelt
+            and self._contest.decides(watched.place.id, kin)
+            and not self._contradicted(watched.place, ride)
+        ):
             watched.state = "arrived"
             evidence = {"dwell_s": round(self._now - watched.entered, 1)}
             evidence |= self._evidence(*_loudest(inside)) | ride.evidence(watched.place.id)
@@ -296,10 +321,12 @@ class Arrivals:
 
     def _rivals(self, watched: _Watched, margin: float) -> list[str]:
         """Other places about as loud: the rider may be next door."""
+        kin = self._kin.get(watched.place.id, ())
         return [
             other.place.id
             for other in self._watched
-            if other is not watched
+            if self._exclusive
+            and other.place.id not in kin
             and any(b.margin >= margin - NEAR_DB for b in other.live.values())
         ]
 
@@ -328,6 +355,19 @@ class Arrivals:
 
 def _spoken(answer: FloorAnswer | None) -> tuple[str | None, float | None]:
     return (answer.floor, round(answer.confidence, 4)) if answer else (None, None)
+
+
+def _sharing(places: Sequence[_Watched]) -> dict[str, set[str]]:
+    """Places that share a beacon are in one room: by each of them, all of them."""
+    by_beacon: dict[tuple[str | None, str | None], set[str]] = {}
+    for watched in places:
+        for rule in watched.place.beacon:
+            by_beacon.setdefault((rule.address, rule.identity), set()).add(watched.place.id)
+    kin: dict[str, set[str]] = {watched.place.id: {watched.place.id} for watched in places}
+    for ids in by_beacon.values():
+        for place in ids:
+            kin[place] |= ids
+    return kin
 
 
 def _loudest(

@@ -24,6 +24,7 @@ its silence is never taken for a departure.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,10 +39,10 @@ ENTER_DB = -1.5
 RIVAL = 0.2  # dB of the bar per dB of the rival's margin
 FAST_DB = 8.0
 FAST_S = 1.0
-SILENCE_S = 10.0
 SILENCE_INTERVALS = 8
 DWELL_S = 10.0
 SETTLED_S = 120.0
+RETURN_S = 900.0
 
 # No beacon advertises faster (Bluetooth Core, advInterval): closer ones are one packet told twice.
 MIN_GAP_S = 0.02
@@ -51,14 +52,16 @@ STEP_S = 1.0  # what a single judgement may count for, when the radio paused
 
 
 class Leaving(NamedTuple):
-    """How far p75 must be below the bar, and what that must add up to, to leave."""
+    """How far p75 must be below the bar, and what that must add up to, to leave; or how long it
+    must be silent."""
 
     hysteresis_db: float
     weakness_dbs: float  # dB times seconds, at a window of 5 s
+    silence_s: float
 
 
-FRESH = Leaving(2.5, 10.0)
-SETTLED = Leaving(6.0, 120.0)
+FRESH = Leaving(2.5, 10.0, 10.0)
+SETTLED = Leaving(8.0, 600.0, 60.0)
 
 Cause = Literal["strong", "weak", "silent"]
 
@@ -87,6 +90,7 @@ class BeaconPresence:
     _judged: float | None = None
     _weakness: float = 0.0  # dB s
     _weak_since: float | None = None
+    _returns_until: float = -math.inf
 
     @property
     def interval(self) -> float:
@@ -95,7 +99,7 @@ class BeaconPresence:
 
     @property
     def silence_limit(self) -> float:
-        return max(SILENCE_S, SILENCE_INTERVALS * self.interval)
+        return max(FRESH.silence_s, SILENCE_INTERVALS * self.interval)
 
     @property
     def window(self) -> float:
@@ -106,9 +110,12 @@ class BeaconPresence:
         """How far above enter_rssi, dB; far below it when nothing was heard."""
         return -127.0 if self.level is None else self.level.p75 - self.enter_rssi
 
-    def leaving(self, now: float) -> Leaving:
-        """A rider who has been there for long must be missed for longer."""
-        return SETTLED if self.inside and now - self.since >= SETTLED_S else FRESH
+    def leaving(self, now: float, *, elsewhere: bool = False) -> Leaving:
+        """A rider who has been there for long, or is back soon, must be missed for longer, unless
+        something else says that they are elsewhere."""
+        stayed = self.inside and now - self.since >= SETTLED_S
+        back = self.inside is not False and self.since < self._returns_until
+        return SETTLED if (stayed or back) and not elsewhere else FRESH
 
     def hear(self, t: float, rssi: int) -> None:
         if self._last is not None and t - self._last < MIN_GAP_S:
@@ -134,6 +141,8 @@ class BeaconPresence:
 
     def forget(self) -> None:
         """The scanner is deaf: judge anew when it hears again."""
+        if self._judged is not None and self.leaving(self._judged) is SETTLED:
+            self._returns_until = math.inf
         self._packets.clear()
         self._last = self._judged = self.level = None
         self._be_strong()
@@ -144,9 +153,11 @@ class BeaconPresence:
         """The scanner hears again: silence counts from here."""
         if self.inside is None:
             self.since = t
+            self._returns_until = min(self._returns_until, t + RETURN_S)
 
-    def judge(self, now: float, rival: float = 0.0) -> None:
-        """After `measure(now)`. `rival`: dB that the loudest other place is above its threshold."""
+    def judge(self, now: float, rival: float = 0.0, *, elsewhere: bool = False) -> None:
+        """After `measure(now)`. `rival`: dB that the loudest other place is above its threshold.
+        `elsewhere`: the GPS, the floor or another place speaks against this one."""
         step = 0.0 if self._judged is None else min(now - self._judged, STEP_S)
         self._judged = now
         raised = RIVAL * max(0.0, rival)
@@ -154,7 +165,7 @@ class BeaconPresence:
         if self.inside is not True and self._strong(bar, raised):
             self._become(True, self._crossed(now, bar), "strong")
         elif self.inside is not False:
-            self._judge_leaving(now, bar, step)
+            self._judge_leaving(now, self.leaving(now, elsewhere=elsewhere), bar, step)
 
     def audible(self, now: float) -> bool:
         """Heard within its silence limit."""
@@ -177,16 +188,17 @@ class BeaconPresence:
         loud = (t for t, rssi in self._packets if rssi >= bar - FRESH.hysteresis_db)
         return max(self.since, next(loud, now))
 
-    def _judge_leaving(self, now: float, bar: float, step: float) -> None:
+    def _judge_leaving(self, now: float, leaving: Leaving, bar: float, step: float) -> None:
         if self.level is not None:
-            leaving = self.leaving(now)
             self._weigh(now, bar - leaving.hysteresis_db - self.level.p75, step)
             if self._weak_since is not None and self._weakness >= leaving.weakness_dbs:
+                if leaving is SETTLED:
+                    self._returns_until = now + RETURN_S
                 left = max(self.since, self._weak_since - self.window / 2)
                 self._become(False, left, "weak")
                 return
         heard = self.since if self._last is None else self._last
-        if now - heard > self.silence_limit:
+        if now - heard > max(self.silence_limit, leaving.silence_s):
             self._become(False, heard, "silent")
 
     def _weigh(self, now: float, below: float, step: float) -> None:

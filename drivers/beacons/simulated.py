@@ -1,10 +1,12 @@
 """A radio that hears beacons along a ride: log-distance loss, shadows, noise and lost packets.
 
-    rssi = power_1m - 10 n log10(d) - floors - body + shadow + noise        d >= 0.5 m
+    rssi = power_1m - 10 n log10(d) - floors - body + shadow + fading + noise        d >= 0.5 m
 
-The shadow of a beacon stays while nothing moves and is forgotten over half a metre; the defaults
-are what recordings in rooms and malls showed (see docs/arrival.md). Everything follows the seed and
-the clock. `stall()` and `unplug()` are the faults of real radios, on command or by `faults`.
+Shadow and fading stay while nothing moves: the shadow of walls and shelves is forgotten over half a
+metre, the fading of waves that meet over some centimetres. Noise is that of the packet, 0.17 of it
+that of the packet before. The defaults are what recordings in rooms and malls showed (see
+docs/arrival.md; `bench/arrival.py --air` measures them). Everything follows the seed and the clock.
+`stall()` and `unplug()` are the faults of real radios, on command or by `faults`.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from drivers.base import Advert, BeaconScanner, Clock, Driver, DriverError, Rung
 from drivers.beacons.recording import valid_rssi
 from drivers.gps import simulated as gps
 
-FLOOR_LOSS_DB = (0.0, 21.0, 23.0, 26.0)  # medians in a mall; more floors add nothing measurable
-FLOOR_HEIGHT_M = 4.0
-SHADOW_LENGTH_M = 0.5  # over which a shadow is forgotten to 1/e
+# Medians in a mall, of the loudest packet on each floor: the height is in them. More floors add
+# nothing measurable.
+FLOOR_LOSS_DB = (0.0, 21.0, 23.0, 26.0)
+SHADOW_M, FADING_M = 0.55, 0.03  # over which they are forgotten to 1/e
+NOISE_LAG = 0.17  # correlation with the packet before
 SENSITIVITY_DBM = -95
 NEAREST_M = 0.5
 ADVERT_DELAY_S = 0.01  # a sender adds 0 to 10 ms to every interval (Bluetooth Core, advDelay)
@@ -92,7 +96,8 @@ class Settings(Section, frozen=True, kw_only=True):
     floor: int = 0
     seed: int = 1
     path_loss: Positive = 1.6  # n
-    shadow_db: Annotated[float, msgspec.Meta(ge=0)] = 5.3  # 1 sigma
+    shadow_db: Annotated[float, msgspec.Meta(ge=0)] = 2.65  # 1 sigma; with the fading 5.3 dB
+    fading_db: Annotated[float, msgspec.Meta(ge=0)] = 4.6  # 1 sigma
     noise_db: Annotated[float, msgspec.Meta(ge=0)] = 2.7  # 1 sigma, packet by packet
     loss: Share = 0.13
     body_db: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0.0  # of a beacon behind the rider
@@ -105,21 +110,31 @@ class Settings(Section, frozen=True, kw_only=True):
     faults: list[Fault] = []
 
 
-@dataclass(slots=True)
-class _Shadow:
-    """A Gaussian that follows the place: correlated over SHADOW_LENGTH_M."""
+class _Path:
+    """Between one sender and the listener: what follows the place, and what follows nothing."""
 
-    value: float
-    east: float
-    north: float
+    def __init__(
+        self, settings: Settings, chance: random.Random, east: float, north: float
+    ) -> None:
+        self._chance = chance
+        self._at = east, north
+        self._of_place = ((settings.shadow_db, SHADOW_M), (settings.fading_db, FADING_M))
+        self._values = [chance.gauss(0, sigma) for sigma, _ in self._of_place]
+        self._noise_db = settings.noise_db
+        self._noise = chance.gauss(0, settings.noise_db)
 
-    def at(self, east: float, north: float, sigma: float, chance: random.Random) -> float:
-        moved = math.hypot(east - self.east, north - self.north)
+    def loss(self, east: float, north: float) -> float:
+        """DB of the next packet; negative is a gain."""
+        moved = math.dist((east, north), self._at)
         if moved:
-            keep = math.exp(-moved / SHADOW_LENGTH_M)
-            self.value = keep * self.value + chance.gauss(0, sigma) * math.sqrt(1 - keep**2)
-            self.east, self.north = east, north
-        return self.value
+            self._at = east, north
+            for n, (sigma, length) in enumerate(self._of_place):
+                self._values[n] = self._follow(self._values[n], math.exp(-moved / length), sigma)
+        self._noise = self._follow(self._noise, NOISE_LAG, self._noise_db)
+        return sum(self._values) + self._noise
+
+    def _follow(self, value: float, keep: float, sigma: float) -> float:
+        return keep * value + self._chance.gauss(0, sigma) * math.sqrt(1 - keep * keep)
 
 
 class Air:
@@ -136,7 +151,7 @@ class Air:
         self._where = where
         self._start = start
         self._chance = random.Random(settings.seed)  # noqa: S311 - a simulation, not a secret
-        self._shadows: dict[str, _Shadow] = {}
+        self._paths: dict[str, _Path] = {}
         self._reported: dict[str, int] = {}  # address -> scan cycle
         self._facing = (start, 0.0)  # since when, radians
         self._loss = 1 - (1 - settings.loss) * (1 - collisions(settings))
@@ -169,18 +184,16 @@ class Air:
         east = (lon - sender.lon) * METRES_PER_DEGREE * math.cos(math.radians(lat))
         north = (lat - sender.lat) * METRES_PER_DEGREE
         storeys = abs(self.floor - sender.floor)
-        distance = max(NEAREST_M, math.hypot(east, north, storeys * FLOOR_HEIGHT_M))
-        sigma = self._settings.shadow_db
-        shadow = self._shadows.setdefault(
-            sender.address, _Shadow(self._chance.gauss(0, sigma), east, north)
-        )
+        distance = max(NEAREST_M, math.hypot(east, north))
+        path = self._paths.get(sender.address)
+        if path is None:
+            path = self._paths[sender.address] = _Path(self._settings, self._chance, east, north)
         return (
             sender.power_1m
             - 10 * self._settings.path_loss * math.log10(distance)
             - FLOOR_LOSS_DB[min(storeys, len(FLOOR_LOSS_DB) - 1)]
             - self._body(east, north, t)
-            + shadow.at(east, north, sigma, self._chance)
-            + self._chance.gauss(0, self._settings.noise_db)
+            - path.loss(east, north)
         )
 
     def _body(self, east: float, north: float, t: float) -> float:

@@ -66,11 +66,11 @@ def test_a_stay_is_entered_arrived_and_left_once() -> None:
     assert words(said) == ["enter", "arrived", "exit"]
     enter, arrived, left = said
     assert (enter.t, arrived.t) == (0.0, 0.0)  # both dated to the first crossing
-    assert (enter.said, arrived.said) == (0.5, 10.0)
+    assert (enter.said, arrived.said) == (0.5, 12.5)
     assert 60 <= left.t <= 64
     assert enter.floor == "3F"
     assert enter.evidence == {"beacon": A, "packets": 2, "p75": -60.0, "margin_db": 10.0}
-    assert arrived.evidence["dwell_s"] == 10.0
+    assert arrived.evidence["dwell_s"] == 12.5
     assert left.evidence["cause"] == "weak"
 
 

@@ -59,7 +59,9 @@ class World:
         if (refusal := self.refuses()) is not None:
             raise refusal
         self.seed += 1
-        air = Settings(beacons=(self.sender,), shadow_db=0, seed=self.seed, cycle_s=self.cycle_s)
+        air = Settings(
+            beacons=(self.sender,), shadow_db=0, fading_db=0, seed=self.seed, cycle_s=self.cycle_s
+        )
         yield SimulatedScanner(air, self.clock, lambda _wall: HERE, self.radio)
 
     async def recover(self, rung: Rung) -> None:

@@ -76,7 +76,7 @@ class Bench:
     async def open(self) -> AsyncIterator[BeaconScanner]:
         if self.refuse:
             raise DriverError("no adapter; plug one in")
-        settings = Settings(beacons=self.senders, shadow_db=0)
+        settings = Settings(beacons=self.senders, shadow_db=0, fading_db=0)
         self.scanners.append(SimulatedScanner(settings, self.clock, lambda _wall: self.where))
         yield self.scanners[-1]
 
