@@ -32,7 +32,7 @@ def parser(*, alone: bool = False) -> argparse.ArgumentParser:
 def _others(groups: common.Groups) -> None:
     from agent.cli import (
         beacon,
-    bundle,
+        bundle,
         ca,
         config,
         consume,
@@ -41,7 +41,6 @@ def _others(groups: common.Groups) -> None:
         fleet,
         gps,
         log,
-        bundle,
         page,
         queue,
         replay,
@@ -55,6 +54,7 @@ def _others(groups: common.Groups) -> None:
         device,
         fleet,
         log,
+        bundle,
         config,
         page,
         queue,
