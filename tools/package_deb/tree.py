@@ -24,6 +24,7 @@ COPIES = {
     "config/rider.toml": "usr/share/edge-agent/rider.toml",
     "config/places.toml": "usr/share/edge-agent/places.toml",
     "config/edge.schema.json": "usr/share/edge-agent/edge.schema.json",
+    "agent/fleet/slots.py": "usr/lib/edge-agent/slots.py",
     "tools/package_deb/rtupdate": "usr/share/python3/runtime.d/edge-agent.rtupdate",
 }
 EXECUTABLE = (
