@@ -32,7 +32,8 @@ class SecureBroker(Mosquitto):
         self.port, self.claim_port = free_port(), free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._config = folder / "mosquitto.conf"
-        settings = {"url": self.url, "crl": str(folder / "crl.pem"), "days": "30"}
+        reload = f"kill -HUP $(cat {folder}/pid)"
+        settings = {"url": self.url, "crl": str(folder / "crl.pem"), "reload": reload}
         self.authority = Authority.create(folder / "ca", "test", time.time(), **settings)
         self.serves_with("broker")
         shutil.copy(folder / "ca" / "trust.pem", folder / "ca.pem")
@@ -73,11 +74,6 @@ class SecureBroker(Mosquitto):
         assert self._process is not None
         self._process.send_signal(signal.SIGHUP)
 
-    @property
-    def reload_command(self) -> str:
-        assert self._process is not None
-        return f"kill -HUP {self._process.pid}"
-
     def program(self, name: str) -> Identity:
         """Files of a back-end program."""
         key, chain = self.authority.issue(name, time.time(), [])
@@ -111,7 +107,7 @@ class SecureBroker(Mosquitto):
         ):
             assert here in text
             text = text.replace(here, there)
-        self._config.write_text(text)
+        self._config.write_text(f"pid_file {self.folder}/pid\n{text}")
 
 
 def enrolled(

@@ -9,6 +9,8 @@ import pytest
 
 from agent.fleet.identity import Identity
 from tests.security.broker import PASSWORD, Client, SecureBroker
+from tests.security.processes import Process, Shop
+from tests.support import wait
 
 Connect = Callable[..., Client]
 
@@ -55,3 +57,20 @@ def claim(secure: SecureBroker) -> Iterator[Connect]:
     yield connected
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def authority(secure: SecureBroker, tmp_path: Path) -> Iterator[Process]:
+    """`edge-agent ca serve`."""
+    serving = Process(tmp_path / "ca.log", "ca", "serve", "--folder", secure.folder / "ca")
+    wait(lambda: "answers at" in serving.words(), "the authority serves")
+    yield serving
+    serving.kill()
+
+
+@pytest.fixture
+def shop(secure: SecureBroker, tmp_path: Path) -> Iterator[Shop]:
+    """A device that nobody knows yet, with its configuration."""
+    made = Shop(tmp_path / "shop", secure, "sh-1")
+    yield made
+    made.close()
