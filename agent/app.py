@@ -38,7 +38,9 @@ from agent.fleet.audit import Chain
 from agent.fleet.audit_service import AuditService
 from agent.fleet.authority import OPEN_HOUSE, Authority
 from agent.fleet.commands import CommandService, CommandTable
+from agent.fleet.crash import LastWords
 from agent.fleet.desired import DesiredConfig
+from agent.fleet.digest_service import DigestService
 from agent.fleet.guard import Guard
 from agent.fleet.requests import Key
 from agent.fleet.signing import key_bytes
@@ -88,6 +90,7 @@ class App:
         origin: Mapping[str, str] | None = None,
         editor: Editor | None = None,
         tail: Tail | None = None,
+        last: LastWords | None = None,
     ) -> None:
         """`wished` is in force already, unless `left_out` says why it is not; `problems` checks
         what is wished next.
@@ -98,6 +101,7 @@ class App:
         self.stop = asyncio.Event()
         self.restart = False
         self._notifier = notifier
+        self._last = last
         self._editor = editor
         self._house = house = _house(config, clock, origin or {}, tail)
         house.wished = DesiredConfig(
@@ -124,7 +128,11 @@ class App:
             await self._run()
 
     async def _run(self) -> None:
-        house = self._house
+        house, clock = self._house, self._house.clock
+        ended = None
+        if self._last is not None:
+            ended = self._last.begin(clock.boot_id, int(clock.wall() * 1000), __version__)
+        house.rooms.append(DigestService(clock, house.outbox, ended))
         await house.database.open()
         try:
             await house.outbox.open()

@@ -22,6 +22,7 @@ from agent.core.clock import SystemClock
 from agent.core.notify import Notifier
 from agent.core.tail import Tail
 from agent.fleet import desired
+from agent.fleet.crash import LastWords
 from agent.layers import ConfigError
 from agent.page.editor import Editor
 
@@ -40,6 +41,7 @@ def main(arguments: argparse.Namespace) -> int:
     local = load()
     store = Path(local.config.store.path)
     clock = SystemClock(trusted=local.config.device.clock == "trusted")
+    words = LastWords(store.with_name(store.name + ".life"))
     wished = desired.begin(store, clock)
     loaded, left_out = _with(load, wished.in_force, local)
     if left_out and wished.trial is not None:
@@ -54,9 +56,15 @@ def main(arguments: argparse.Namespace) -> int:
         problems=lambda settings: _problems(load, desired=settings),
         origin=loaded.origin,
         tail=tail,
+        last=words,
         editor=Editor(path, lambda file, text: _problems(load, instead={file: text})),
     )
-    asyncio.run(_run(app, load))
+    try:
+        asyncio.run(_run(app, load))
+    except BaseException as error:
+        words.crashed(error)
+        raise
+    words.end()
     desired.end(store)
     if app.restart:
         log.info("restarting with the new configuration")
