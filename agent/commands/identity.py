@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.contract.errors import Rejected
 from agent.fleet.commands import CommandTable
-from agent.fleet.identity_service import IdentityService
+
+if TYPE_CHECKING:  # loaded where a certificate is looked after
+    from agent.fleet.identity_service import IdentityService
 
 
 @dataclass(slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta
 
 from agent.commands.params import Params
 from agent.contract.errors import Rejected
 from agent.fleet.commands import CommandTable
-from agent.fleet.update_service import UpdateService
+
+if TYPE_CHECKING:  # loaded where releases are taken
+    from agent.fleet.update_service import UpdateService
 
 
 class StartUpdate(Params, frozen=True):

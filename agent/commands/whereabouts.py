@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from msgspec import Meta
 
 from agent.arrival.rotating import EPOCH_S
-from agent.arrival.service import ArrivalService
 from agent.commands.params import Params
 from agent.contract.errors import Rejected
 from agent.core.clock import Clock
@@ -18,6 +17,7 @@ from agent.positioning.profiles import CHOOSABLE, IDLE, PROFILES
 
 if TYPE_CHECKING:  # a shop is spared them
     from agent.arrival.own_beacon import OwnBeacon
+    from agent.arrival.service import ArrivalService
     from agent.positioning.duty_service import DutyService
     from agent.positioning.service import PositioningService
     from agent.positioning.watching import View

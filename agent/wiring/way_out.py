@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from agent import config as configuration
 from agent.contract import topics
 from agent.contract.presence import Presence
-from agent.fleet.box import box_of
-from agent.fleet.identity import beside, hardware
-from agent.fleet.identity_service import IdentityService
-from agent.fleet.slots import Slots
-from agent.fleet.update_service import UpdateService
 from agent.store.inbox import Inbox, Route
 from agent.uplink.lateness import Lateness
 from agent.uplink.link import Link, LinkSettings
 from agent.uplink.service import Uplink
 from agent.wiring.house import House, path
 from drivers.base import DriverError
+
+if TYPE_CHECKING:
+    from agent.fleet.identity_service import IdentityService
 
 BLAMED = ("service.", "stuck.")  # conditions
 
@@ -72,6 +70,9 @@ def update(house: House) -> None:
     section = house.config.update
     if section is None:
         return
+    from agent.fleet.box import box_of
+    from agent.fleet.slots import Slots
+    from agent.fleet.update_service import UpdateService
 
     def troubles() -> set[str]:
         """Paper and covers are people's; what cannot be opened at all may be the release's."""
@@ -99,6 +100,9 @@ def _identity(house: House) -> IdentityService | None:
     uplink = house.config.uplink
     if not uplink.url.startswith("mqtts:") or uplink.cert or uplink.username:
         return None
+    from agent.fleet.identity import beside, hardware
+    from agent.fleet.identity_service import IdentityService
+
     return IdentityService(
         device=house.config.device.id,
         identity=beside(Path(house.config.store.path)),

@@ -7,7 +7,6 @@ so that chime, phrase and digits follow each other without a gap.
 from __future__ import annotations
 
 import sys
-import wave
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +46,8 @@ def streams(clips: Sequence[Path]) -> list[Stream]:
 
 def read(path: Path) -> Stream:
     """A clip; DriverError when it is not a 16 bit PCM WAV file."""
+    import wave  # where nothing sounds it is not needed
+
     how = f"convert it: sox {path.name} -b 16 -r 22050 -c 1 out.wav"
     try:
         if path.stat().st_size > MAX_BYTES:
