@@ -42,7 +42,7 @@ function row(alerts, number, app) {
       late ? ' · ' + t('alert.escalated') : null),
     el('button', {
       type: 'button',
-      class: 'big go',
+      class: 'go',
       'data-act': 'ack-' + oldest.alert_id,
       onclick: (event) => app.run(event.currentTarget, 'alert.ack', {
         alert_ids: alerts.map((alert) => alert.alert_id),
@@ -58,7 +58,7 @@ export function render(box, alerts, number, app) {
   box.hidden = alerts.length === 0;
   const all = alerts.length < 2 ? null : el('button', {
     type: 'button',
-    class: 'big wide',
+    class: 'all',
     'data-act': 'ack-all',
     onclick: (event) => app.run(event.currentTarget, 'alert.ack', {}),
   }, t('alerts.ack.all', { n: alerts.length }));

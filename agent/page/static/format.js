@@ -2,10 +2,19 @@
 
 import { language, t } from './i18n.js';
 
+/** ¥ and not CN¥, where the browser can. */
+function currencyFormat(currency) {
+  try {
+    return new Intl.NumberFormat(language(), { style: 'currency', currency, currencyDisplay: 'narrowSymbol' });
+  } catch (error) {
+    return new Intl.NumberFormat(language(), { style: 'currency', currency });
+  }
+}
+
 /** 2350, 'CNY' -> ¥23.50; without a currency only the number. */
 export function money(minor, currency) {
   try {
-    const format = new Intl.NumberFormat(language(), { style: 'currency', currency });
+    const format = currencyFormat(currency);
     return format.format(minor / Math.pow(10, format.resolvedOptions().maximumFractionDigits));
   } catch (error) { // no currency, or none that exists: a stranger's field
     return (minor / 100).toFixed(2) + (currency ? ' ' + currency : '');

@@ -28,6 +28,12 @@ function lines(state) {
       text: text + (since ? ' (' + t('strip.since', { time: time(since, now) }) + ')' : ''),
     });
   }
+  for (const printer of status.printers) {
+    if (printer.state !== 'held') continue;
+    found.push({
+      level: 'warning', head: t('strip.held', printer), text: t('strip.held.text', { n: printer.waiting }), go: '#printers',
+    });
+  }
   if (!found.some(({ level }) => level !== 'info')) {
     const text = link.since ? t('strip.ok.text', { time: time(link.since, now) }) : '';
     found.push({ level: 'ok', head: t('strip.ok'), text });
@@ -68,7 +74,8 @@ export function render(strip, aloud, state) {
     'p',
     { class: 'line ' + STYLES[line.level] },
     icon(line.cloud ? 'cloud' : STYLES[line.level]),
-    el('span', {}, el('strong', {}, line.head), ' ', said(line.text)),
+    el('span', {}, el('strong', {}, line.head), ' ', said(line.text),
+      line.go && document.querySelector(line.go) ? el('a', { href: line.go }, ' ' + t('strip.held.go')) : null),
   )), all.length > LINES ? more(hidden, strip, aloud, state) : null);
 }
 

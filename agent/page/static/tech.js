@@ -157,7 +157,7 @@ function checks() {
 
 function tests(printers) {
   const box = $('tests');
-  const mark = JSON.stringify(printers.map(({ name }) => name)) + language();
+  const mark = JSON.stringify([printers.map(({ name }) => name), language(), inside]);
   if (box.mark === mark) return;
   box.mark = mark;
   const button = (text, run) => el('button', {

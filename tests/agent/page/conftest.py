@@ -7,7 +7,7 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
@@ -24,7 +24,21 @@ from agent.store.database import Database
 from drivers.printer.elements import Align, Cut, Element, Feed, Qr, Run, Text
 from tests.support import ListRecorder, wait
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 NOW = 1_790_000_000_000
+CHROMIUM = Path("/usr/bin/chromium")
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SIZES = {"phone": (390, 844), "panel": (800, 480), "tablet": (800, 1280), "desktop": (1280, 800)}
 STRANGE = "<img src=x onerror=\"document.title='owned'\">"
 
 
@@ -331,3 +345,50 @@ def networked(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture
 def new_order() -> Callable[..., dict[str, Any]]:
     return order
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Of a module, because tests that use asyncio cannot run beside it."""
+    if not CHROMIUM.exists():
+        pytest.skip("no chromium")
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=20_000)
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield chromium
+        chromium.close()
+
+
+class Opened:
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self.errors: list[str] = []
+
+    def __call__(
+        self, served: Any, size: str = "desktop", locale: str = "en-US", url: str | None = None
+    ) -> Page:
+        from playwright.sync_api import expect
+
+        width, height = SIZES[size]
+        context = self._browser.new_context(
+            viewport={"width": width, "height": height}, locale=locale, reduced_motion="reduce"
+        )
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        page.goto(url or served.url)
+        if url is None:
+            expect(page.locator("#site")).not_to_be_empty()
+        return page
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Opened]:
+    pages = Opened(browser)
+    yield pages
+    for context in browser.contexts:
+        context.close()
+    assert pages.errors == []

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import expect
 
-from tests.agent.page.conftest import NOW
+from tests.agent.page.conftest import NOW, SIZES
+from tests.agent.page.conftest import STRANGE as HOSTILE
 
-CHROMIUM = Path("/usr/bin/chromium")
 OUT = Path(__file__).parents[3] / "out"
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-SIZES = {"phone": (390, 844), "panel": (800, 480), "tablet": (800, 1280), "desktop": (1280, 800)}
-HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
 
 # Texts whose contrast with the colour behind them is below WCAG AA (4.5, or 3 for large text).
 POOR_CONTRAST = """() => {
@@ -52,48 +40,6 @@ POOR_CONTRAST = """() => {
   }
   return poor;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("no chromium")
-    expect.set_options(timeout=20_000)
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield chromium
-        chromium.close()
-
-
-class Opened:
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self.errors: list[str] = []
-
-    def __call__(
-        self, served: Any, size: str = "desktop", locale: str = "en-US", url: str | None = None
-    ) -> Page:
-        width, height = SIZES[size]
-        context = self._browser.new_context(
-            viewport={"width": width, "height": height}, locale=locale, reduced_motion="reduce"
-        )
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-        page.goto(url or served.url)
-        if url is None:
-            expect(page.locator("#site")).not_to_be_empty()
-        return page
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[Opened]:
-    pages = Opened(browser)
-    yield pages
-    for context in browser.contexts:
-        context.close()
-    assert pages.errors == []
 
 
 def arrive(served: Any, *entries: dict[str, Any]) -> None:
