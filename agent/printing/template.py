@@ -88,13 +88,17 @@ class Part:
 
     def fill(self, words: Mapping[str, str]) -> str | None:
         """The words; None when it has fields and all of them are empty."""
-        if len(self.pieces) == 1:
-            return self.pieces[0]
-        found = [words[name] for name in self.fields]
-        if not any(found):
+        pieces = self.pieces
+        if len(pieces) == 1:
+            return pieces[0]
+        if len(pieces) == 3:  # nearly all of them
+            found = words[pieces[1]]
+            return f"{pieces[0]}{found}{pieces[2]}" if found else None
+        several = [words[name] for name in self.fields]
+        if not any(several):
             return None
-        texts = list(self.pieces)
-        texts[1::2] = found
+        texts = list(pieces)
+        texts[1::2] = several
         return "".join(texts)
 
 

@@ -24,7 +24,9 @@ CODECS = {
 LOOKALIKES = str.maketrans(
     {"¥": "￥", "\u00a0": " ", "\u2022": "·", "\u2013": "—", "\u2212": "-", "€": "EUR "}
 )
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069]+")
+_CONTROL = "\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\u202a-\u202e\u2066-\u2069"
+_CONTROLS = re.compile(f"[{_CONTROL}]+")
+_TO_CLEAN = re.compile(f"[{_CONTROL}{''.join(map(chr, LOOKALIKES))}\ud800-\udfff]")
 
 
 def clean(text: str) -> str:
@@ -35,9 +37,10 @@ def clean(text: str) -> str:
     """
     if text.isascii():
         return (text if text.isprintable() else _CONTROLS.sub(" ", text)).strip()
-    text = _CONTROLS.sub(" ", text.translate(LOOKALIKES))
-    text = unicodedata.normalize("NFC", text)
-    return text.encode("utf-8", "ignore").decode("utf-8").strip()
+    if _TO_CLEAN.search(text):
+        text = _CONTROLS.sub(" ", text.translate(LOOKALIKES))
+        text = text.encode("utf-8", "ignore").decode("utf-8")
+    return unicodedata.normalize("NFC", text).strip()
 
 
 def encode(text: str, charset: str) -> bytes | None:
@@ -54,7 +57,8 @@ def encode(text: str, charset: str) -> bytes | None:
         data = text.encode(codec)
     except UnicodeEncodeError:
         return None
-    if codec != "utf-8" and len(data) != len(text) + sum(not ch.isascii() for ch in text):
+    ascii_only = len(text.encode("ascii", "ignore"))
+    if codec != "utf-8" and len(data) != 2 * len(text) - ascii_only:
         return None  # a single high byte: a half-width katakana, the euro of code page 936
     return data
 
