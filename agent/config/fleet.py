@@ -35,6 +35,16 @@ class Fleet(Section, frozen=True, kw_only=True):
     allow_reboot: Annotated[bool, says("`device.reboot` may start the whole machine anew")] = False
 
 
+class Metrics(Section, frozen=True, kw_only=True):
+    """Figures for Prometheus at `/metrics`; off without this section."""
+
+    listen: Annotated[
+        str,
+        Meta(pattern=r"^(localhost|127\.0\.0\.1|\[::1\]):[0-9]{1,5}$"),
+        says("address and port, on loopback: whatever collects them runs on the device"),
+    ] = "127.0.0.1:9464"
+
+
 def wrong_fleet(fleet: Fleet) -> Iterator[str]:
     for kid in twice([key.kid for key in fleet.keys]):
         yield f"fleet.keys.{kid}: two keys have this name"

@@ -18,7 +18,7 @@ from agent.config.counter import (
     wrong_printers,
 )
 from agent.config.device import Device, Store, Update, Uplink, wrong_timezone
-from agent.config.fleet import Fleet, wrong_fleet
+from agent.config.fleet import Fleet, Metrics, wrong_fleet
 from agent.config.section import Section, says
 from agent.config.whereabouts import (
     BeaconConfig,
@@ -66,6 +66,7 @@ class Config(Section, frozen=True, kw_only=True):
     page: Page | None = None
     update: Update | None = None
     fleet: Fleet = Fleet()
+    metrics: Metrics | None = None
 
 
 def check(data: Mapping[str, Any]) -> list[str]:

@@ -46,21 +46,22 @@ def page(house: House) -> None:
 
 def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> None:
     """Last, when every room that a command reaches is there."""
+    status = StatusCommand(
+        house.config,
+        house.clock,
+        house.health,
+        house.database,
+        house.outbox,
+        house.uplink,
+        house.orders,
+        house.stock,
+        house.desk,
+        house.alerting,
+        house.sos,
+        house.duty,
+    )
     for area in (
-        StatusCommand(
-            house.config,
-            house.clock,
-            house.health,
-            house.database,
-            house.outbox,
-            house.uplink,
-            house.orders,
-            house.stock,
-            house.desk,
-            house.alerting,
-            house.sos,
-            house.duty,
-        ),
+        status,
         OrderCommands(
             house.orders, house.stock, house.desk, house.database, house.outbox, house.changes
         ),
@@ -98,6 +99,17 @@ def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> 
     socket = socket_path(Path(house.config.store.path))
     control = ControlService(socket, house.table.ask)
     house.rooms += [house.audit, house.wished, house.commands, control]
+    _metrics(house, status)
+
+
+def _metrics(house: House, status: StatusCommand) -> None:
+    section = house.config.metrics
+    if section is not None:
+        from agent.metrics_service import MetricsService
+
+        house.rooms.append(
+            MetricsService(section.listen, lambda: status.status(None, ""), house.clock.wall())
+        )
 
 
 async def _reboot() -> None:
