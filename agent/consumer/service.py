@@ -19,9 +19,10 @@ from typing import TypeVar
 from agent.consumer import intake
 from agent.consumer.booking import Outcome
 from agent.consumer.charts import in_datum
-from agent.consumer.records import Record
+from agent.consumer.records import Record, StateRow
 from agent.consumer.source import Incoming, Source
 from agent.consumer.store import Store, Unavailable
+from agent.consumer.twins import Twins
 from agent.contract import topics, wire
 from agent.contract.commands import Ack
 from agent.contract.errors import Rejected
@@ -63,6 +64,7 @@ class Consumer:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _pause: asyncio.Future[None] | None = None
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "store"))
+    _twins: Twins = field(default_factory=Twins)
     _status: Status = field(default_factory=Status)
     _said: tuple[int, float] = (0, 0.0)  # events and monotonic s at the last report
 
@@ -121,9 +123,20 @@ class Consumer:
             )
         for message in messages:
             self.source.acknowledge(message)
+        self._look_for_twins(records)
         if self._full and len(self._waiting) <= self.batch:
             self._full = False
             self.source.resume()
+
+    def _look_for_twins(self, records: list[Record]) -> None:
+        births = (row for row in records if isinstance(row, StateRow) and row.state == "online")
+        for birth in births:
+            if self._twins.see(birth.device, birth.boot_id, birth.bd_seq):
+                log.warning(
+                    "two machines use the identity of %s: boot %s is back (docs/identity.md)",
+                    birth.device,
+                    birth.boot_id,
+                )
 
     async def _patiently(self, records: list[Record]) -> Outcome | None:
         """Store, however long the database is away; None when told to stop meanwhile."""
