@@ -7,7 +7,8 @@
 Each life of the agent is a fork of a warm process, so that kills hit the printing and not the start
 of Python. It is told of a few orders, of which some were told before, and prints. Half of the lives
 end at a random moment, the others at a step: before or behind a commit, before, within or behind
-what is said to the printer. The printer lives on; with `--cuts` its own power fails too, in that
+what is said to the printer. What systemd keeps for it (FileDescriptorStoreMax) this bench keeps;
+`--alone` is a life without. The printer lives on; with `--cuts` its own power fails too, in that
 share of the lives, which loses its buffer and keeps its counter. The judge is its paper: the
 virtual printer's, or that of `emupos`, other people's emulator.
 """
@@ -22,8 +23,10 @@ import multiprocessing
 import os
 import random
 import signal
+import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
@@ -33,6 +36,7 @@ from agent.config import PrinterConfig
 from agent.contract.orders import Item, Order
 from agent.core.clock import SystemClock
 from agent.core.health import Health
+from agent.core.keeping import FdStore
 from agent.core.supervisor import Heartbeat
 from agent.printing import spool
 from agent.printing.desk import PrintingDesk
@@ -113,6 +117,47 @@ class Emupos:
         self._process.wait(30)
 
 
+class Manager:
+    """What systemd does for a service with FileDescriptorStoreMax: keeps what it is sent."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = str(folder / "notify")
+        self.kept: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.address)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            message, fds, _, _ = socket.recv_fds(self._socket, 4096, 8)
+            told = dict(line.split("=", 1) for line in message.decode().splitlines())
+            with self._lock:
+                if "SYNC" in told:
+                    self.heard.set()
+                for fd in fds:
+                    self._forget(told["FDNAME"])
+                    self.kept[told["FDNAME"]] = fd
+                if "FDSTOREREMOVE" in told:
+                    self._forget(told["FDNAME"])
+
+    def _forget(self, name: str) -> None:
+        if name in self.kept:
+            os.close(self.kept.pop(name))
+
+    def settle(self) -> None:
+        """What a life that is over had sent has been heard."""
+        self.heard = threading.Event()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unix:
+            unix.sendto(b"SYNC=1", self.address)
+        self.heard.wait(10)
+
+    def store(self) -> FdStore:
+        """In a new life."""
+        inherited = {name: os.dup(fd) for name, fd in self.kept.items()}
+        return FdStore(self.address, inherited, ["kitchen"])
+
+
 class Notes:
     def put(self, tx, body, *, t=None) -> int:  # noqa: ARG002 - the port
         return 1
@@ -142,18 +187,22 @@ class MortalStore(Database):
 
 def mortal(printer, fate: Fate):
     """The same printer, with a step before, within and behind everything that is said to it."""
-    write, proof, resync = printer.write, printer.barrier, printer.resync
+    transport = printer._dialogue._transport  # noqa: SLF001 - where its bytes pass
+    write, proof, resync = transport.write, printer.deliver, printer.resync
 
-    async def mortal_write(data: bytes) -> None:
+    def mortal_write(data: bytes) -> None:
+        if len(data) < 100:  # a question
+            write(data)
+            return
         fate.step()
         half = len(data) // 2
-        await write(data[:half])
+        write(data[:half])
         fate.step()
-        await write(data[half:])
+        write(data[half:])
         fate.step()
 
-    async def mortal_barrier():
-        evidence = await proof()
+    async def mortal_deliver(data: bytes, token: str):
+        evidence = await proof(data, token)
         fate.step()
         return evidence
 
@@ -162,12 +211,12 @@ def mortal(printer, fate: Fate):
         await resync()
         fate.step()
 
-    printer.write, printer.barrier, printer.resync = mortal_write, mortal_barrier, mortal_resync
+    transport.write, printer.deliver, printer.resync = mortal_write, mortal_deliver, mortal_resync
     return printer
 
 
 async def life(
-    folder: Path, uri: str, evidence: str, told: Sequence[int], stored, fate: Fate
+    folder: Path, uri: str, evidence: str, told: Sequence[int], stored, fate: Fate, keeper
 ) -> None:
     """Be told of orders, and print until all are printed. `stored` counts those on the disk."""
     clock = SystemClock()
@@ -181,7 +230,7 @@ async def life(
 
     @asynccontextmanager
     async def opened(config, clock):
-        async with open_printer(config, clock) as printer:
+        async with open_printer(config, clock, keeper=keeper) as printer:
             yield mortal(printer, fate)
 
     notes = Notes()
@@ -214,14 +263,21 @@ async def life(
     await database.close()
 
 
-def kill_one(printer, options, rng: random.Random, *, told, folder: Path, stored) -> bool:
+def born(folder: Path, printer, options, told, stored, fate: Fate, manager) -> int:
+    """A life of the agent in a process of its own."""
+    child = os.fork()
+    if child == 0:
+        keeper = manager.store() if manager is not None else None
+        asyncio.run(life(folder, printer.uri, options.evidence, told, stored, fate, keeper))
+        os._exit(0)
+    return child
+
+
+def kill_one(printer, options, rng: random.Random, *, told, folder: Path, stored, manager) -> bool:
     """A life that may be killed; whether it was."""
     at_a_step = rng.random() < 0.5
     fate = Fate(rng.randint(1, STEPS) if at_a_step else 0)
-    child = os.fork()
-    if child == 0:
-        asyncio.run(life(folder, printer.uri, options.evidence, told, stored, fate))
-        os._exit(0)
+    child = born(folder, printer, options, told, stored, fate, manager)
     cut = rng.random() < options.cuts
     if cut:
         time.sleep(rng.uniform(0.0, 0.08))
@@ -249,6 +305,7 @@ def main() -> None:
     parser.add_argument("--evidence", choices=["barrier", "job_id", "counter"], default="barrier")
     parser.add_argument("--cuts", type=float, default=0.0, help="share of lives with a power cut")
     parser.add_argument("--emupos", help="its program, to let it judge instead")
+    parser.add_argument("--alone", action="store_true", help="no manager keeps its connection")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     rng = random.Random(options.seed)
@@ -257,6 +314,7 @@ def main() -> None:
         folder = Path(name)
         printer = Emupos(folder, options.emupos) if options.emupos else Virtual(folder)
         stored = multiprocessing.Value("i", 0, lock=False)  # its holder may be killed
+        manager = None if options.alone else Manager(folder)
         last = False
         while not last:
             last = kills >= options.kills
@@ -264,13 +322,18 @@ def main() -> None:
             old = [rng.randrange(first) for _ in range(OLD) if first]
             told = [*range(first, first + NEW), *old]
             if last:
-                child = os.fork()
-                if child == 0:
-                    asyncio.run(life(folder, printer.uri, options.evidence, told, stored, Fate(0)))
-                    os._exit(0)
+                child = born(folder, printer, options, told, stored, Fate(0), manager)
                 os.waitpid(child, 0)
             else:
-                kills += kill_one(printer, options, rng, told=told, folder=folder, stored=stored)
+                kills += kill_one(
+                    *(printer, options, rng),
+                    told=told,
+                    folder=folder,
+                    stored=stored,
+                    manager=manager,
+                )
+            if manager is not None:
+                manager.settle()
             lives += 1
         papers = printer.papers()
         printer.end()
@@ -292,9 +355,10 @@ def report(papers: list[str], orders: int, kills: int, doubts: int, options) -> 
     lost = names - set(plain) - set(flagged)
     doubled = [name for name, count in plain.items() if count > 1]
     again = sum(plain[name] + flagged[name] - 1 for name in {*plain, *flagged})
+    kept = "nothing kept" if options.alone else "connection kept"
     print(
-        f"{kills} kills, evidence {options.evidence}, power cuts in {options.cuts:.0%} of the "
-        f"lives, {'emupos' if options.emupos else 'virtual printer'}: {orders} orders, "
+        f"{kills} kills, evidence {options.evidence}, {kept}, power cuts in {options.cuts:.0%} of "
+        f"the lives, {'emupos' if options.emupos else 'virtual printer'}: {orders} orders, "
         f"{len(lost)} lost, {len(doubled)} unflagged duplicates; {doubts} attempts printed again "
         f"with a banner, {again} of them needlessly",
         flush=True,

@@ -7,13 +7,18 @@ from contextlib import AbstractAsyncContextManager
 from agent.config import PrinterConfig
 from agent.core.clock import Clock
 from agent.printing.render import dots_of
-from drivers.base import Driver, Printer
+from drivers.base import Driver, Keeper, Printer
 from drivers.catalog import load
 from drivers.printer.transport import Settings
 
 
-def open_printer(config: PrinterConfig, clock: Clock) -> AbstractAsyncContextManager[Printer]:
-    """Opened by the driver that the URI names; raises DriverError when it is not there."""
+def open_printer(
+    config: PrinterConfig, clock: Clock, *, keeper: Keeper | None = None
+) -> AbstractAsyncContextManager[Printer]:
+    """Opened by the driver that the URI names; raises DriverError when it is not there.
+
+    With a `keeper` the connection outlives this process while a ticket is under way.
+    """
     driver: Driver[Settings, Printer] = load("printer", config.uri.partition("://")[0])
     settings = Settings(
         uri=config.uri,
@@ -21,6 +26,7 @@ def open_printer(config: PrinterConfig, clock: Clock) -> AbstractAsyncContextMan
         width_dots=dots_of(config),
         watch=stays_open(config),
         evidence=config.evidence,
+        keeper=keeper,
     )
     return driver.open(settings, clock)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from agent.alerting.speaker import OpenPlayer, Speaker
 from agent.alerting.troubles import PrinterTroubles
 from agent.commands.orders import shop_status
 from agent.config import Config, Sound
+from agent.core.keeping import store_of
 from agent.orders.load_service import LoadService
 from agent.orders.service import LEAD_S, OrderDesk
 from agent.orders.stock import StockService
@@ -84,10 +86,11 @@ def printing(house: House) -> None:
         house.changes.notify()
 
     zone = house.config.device.zone
+    keeper = store_of(os.environ, [printer.name for printer in house.config.printer])
     printers = [
         PrinterService(
             printer,
-            open_printer=open_printer,
+            open_printer=partial(open_printer, keeper=keeper),
             clock=house.clock,
             database=house.database,
             recorder=house.outbox,

@@ -55,7 +55,7 @@ class Dialogue:
         self._counted: int | None = None  # just now, behind the last job
         self._unasked = 0  # answers to GS r that nobody here asked for: an earlier life did
         self._done: deque[bytes] = deque(maxlen=8)  # job ids told, whoever asked for them
-        self._resuming = False
+        self._resuming = self._trusted = False
         self._kept = transport.inherited
         self._job = ""  # the token of what was delivered, until it is proved
 
@@ -144,7 +144,9 @@ class Dialogue:
     def _keep(self) -> None:
         """From now on something may come back that this process does not live to hear."""
         keeper, fd = self._settings.keeper, self._transport.fileno()
-        if keeper is not None and fd is not None and self.talks and not self._kept:
+        if keeper is None or fd is None or self._kept or not self._transport.keepable:
+            return
+        if self.talks:
             keeper.keep(self._settings.name, fd)
             self._kept = True
 
@@ -192,27 +194,43 @@ class Dialogue:
 
         Our own GS r comes behind everything that it wrote: when that is answered, the job's id or
         its own GS r has been answered before, or was never written. An answer to GS r does not say
-        what it is for, and reports by itself (ASB) could be cut so that they look like one: where
-        the printer was told to send them only a job id counts.
+        what it is for: it counts where nobody else can have asked, and where the printer does not
+        report by itself (ASB), because a report that was cut can look like one.
         """
         if noted := self._noted(token):
             return noted
-        if not self._transport.inherited or not self.talks:
+        if not self._transport.inherited or not self._transport.readable or not self.talks:
             return Evidence.NONE
-        wanted = escpos.job_id(token.encode())[-escpos.JOB_ID_BYTES :]
         if not self._resuming:
             self._resuming = True
+            self._trusted = not self._settings.watch and self._asks(token)
+            self._job, self._token = token, escpos.job_id(token.encode())[-escpos.JOB_ID_BYTES :]
+            self._job_waits = self._settings.evidence == "job_id"
+            self._job_proved = False
+            if self._token in self._done:
+                self._prove()
             self._printing_s = RESUME_S
             self._barriers = 1
             self._transport.write(escpos.BARRIER)
-        alone = not self._settings.watch
-        self._await(lambda: wanted in self._done or not self._barriers)
-        while self._listen(self._settings.answer_s / 4):
-            pass  # ours would follow the job's own at once
+        self._await(lambda: self._job_proved or not self._barriers)
+        while not self._job_proved and self._listen(self._settings.answer_s / 4):
+            pass  # our own answer would follow the job's at once
         self._resuming = False
-        if wanted in self._done:
+        if self._job_proved:
             return Evidence.JOB_ID
-        return Evidence.BARRIER if self._unasked and alone else Evidence.NONE
+        evidence = Evidence.BARRIER if self._unasked and self._trusted else Evidence.NONE
+        if evidence is not Evidence.NONE:
+            self._note(evidence)
+        self._job = ""
+        return evidence
+
+    def _asks(self, token: str) -> bool:
+        """Whether this is the first life that asks about the job."""
+        keeper, note = self._settings.keeper, f"{token} asked"
+        if keeper is None or keeper.jotted(self._settings.name) == note:
+            return False
+        keeper.jot(self._settings.name, note)
+        return True
 
     def _noted(self, token: str) -> Evidence | None:
         keeper = self._settings.keeper
@@ -265,6 +283,10 @@ class Dialogue:
                 evidence = Evidence.COUNTER
         self._note(evidence)
         return evidence
+
+    def _prove(self) -> None:
+        self._job_waits, self._job_proved = False, True
+        self._note(Evidence.JOB_ID)
 
     def _note(self, evidence: Evidence) -> None:
         """Until it is committed, for a life after this one."""
@@ -378,8 +400,7 @@ class Dialogue:
             elif isinstance(reply, JobDone):
                 self._done.append(reply.id)
                 if self._job_waits and reply.id == self._token:
-                    self._job_waits, self._job_proved = False, True
-                    self._note(Evidence.JOB_ID)
+                    self._prove()
             elif isinstance(reply, Automatic):
                 self._reports = True
             elif isinstance(reply, Information):

@@ -42,6 +42,7 @@ def _over(sock: socket.socket, settings: Settings, *, inherited: bool) -> Transp
         *(sock.fileno(), settings, sock.close),
         ends=True,
         unsent=lambda: _unsent(sock),
+        keepable=True,
         inherited=inherited,
     )
 

@@ -54,6 +54,7 @@ class VirtualTransport:
 
     readable = True
     inherited = False
+    keepable = False
 
     def __init__(
         self, virtual: VirtualPrinter, settings: Settings, baud: int | None = None

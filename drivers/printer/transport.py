@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Transport(Protocol):
     readable: bool  # whether there is a way back at all
     inherited: bool  # by this process from one that died: what that asked may still be answered
+    keepable: bool  # whether its descriptor can be inherited so
 
     def write(self, data: bytes) -> None:
         """All of it, or WriteError that says how many bytes may have arrived."""
@@ -77,11 +78,13 @@ class FdTransport:
         readable: bool = True,
         ends: bool = False,
         unsent: Callable[[], int] = lambda: 0,
+        keepable: bool = False,
         inherited: bool = False,
     ) -> None:
         """`unsent` says how many bytes the kernel still holds for the device."""
         self.readable = readable
         self.inherited = inherited
+        self.keepable = keepable
         self._fd = fd
         self._settings = settings
         self._close = close

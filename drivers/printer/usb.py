@@ -27,6 +27,7 @@ class UsbTransport:
     """Bulk transfers through the endpoints of the printer's interface."""
 
     inherited = False
+    keepable = False
 
     def __init__(self, settings: Settings, printer: Any) -> None:
         self.readable = printer.in_ep is not None

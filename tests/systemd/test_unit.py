@@ -57,6 +57,7 @@ def test_the_unit_gives_little_away(unit: Path) -> None:
         "ExecStart=/opt/edge-agent/current/bin/edge-agent run --config /etc/edge-agent/config.toml",
         "ExecReload=/bin/kill -HUP $MAINPID",
         "StateDirectory=edge-agent",
+        "FileDescriptorStoreMax=32",
     ],
 )
 def test_the_unit_keeps_what_other_parts_rely_on(line: str) -> None:

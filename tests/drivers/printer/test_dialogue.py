@@ -14,6 +14,7 @@ class PrintServer:
 
     readable = True
     inherited = False
+    keepable = False
 
     def __init__(self) -> None:
         self._ahead = 0
