@@ -4,6 +4,7 @@ A module an area: its parameters, a dataclass of the rooms that it reaches, and 
 """
 
 from agent.commands.alerts import AlertCommands
+from agent.commands.bundle import BundleCommands
 from agent.commands.device import DeviceCommands
 from agent.commands.fleet import FleetCommands
 from agent.commands.identity import IdentityCommands
@@ -25,6 +26,7 @@ AREAS = (
     WhereaboutsCommands,
     IdentityCommands,
     SupportCommands,
+    BundleCommands,
     UpdateCommands,
     FleetCommands,
 )

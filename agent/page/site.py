@@ -63,6 +63,7 @@ WRITES: dict[str, Role] = {
     "printer.resume": "staff",
     "shop.set": "staff",
     "stock.set": "staff",
+    "bundle.make": "technician",
     "config.try": "technician",
     "config.write": "technician",
     "printer.test": "technician",

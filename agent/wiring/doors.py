@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.commands.alerts import AlertCommands
+from agent.commands.bundle import BundleCommands
 from agent.commands.device import DeviceCommands
 from agent.commands.fleet import FleetCommands
 from agent.commands.identity import IdentityCommands
@@ -84,6 +85,7 @@ def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> 
         ),
         IdentityCommands(house.identity),
         SupportCommands(house.tail, house.levels),
+        BundleCommands(house.config, house.clock, house.table.ask),
         UpdateCommands(house.update),
         FleetCommands(
             house.clock,

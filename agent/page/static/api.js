@@ -3,6 +3,7 @@
 import { language } from './i18n.js';
 
 const PATIENCE_MS = 15000;
+export const LONG_MS = 90000; // the support file asks a dozen tools
 const SILENCE_MS = 40000; // the stream says something every 15 s
 const RETRY_MS = 3000;
 
@@ -27,32 +28,32 @@ export async function me() {
 }
 
 /** A command is proved to come from this page; the proof is a new one after a restart. */
-export async function command(name, params) {
+export async function command(name, params, patience) {
   if (!visitor) await me();
   try {
-    return await post(name, params);
+    return await post(name, params, patience);
   } catch (error) {
     if (error.code !== 'csrf') throw error;
     await me();
-    return post(name, params);
+    return post(name, params, patience);
   }
 }
 
-function post(name, params) {
+function post(name, params, patience) {
   return ask('/api/' + name, {
     method: 'POST',
     headers: { 'Content-Type': 'application/json', 'X-CSRF': visitor.csrf },
     body: JSON.stringify(params || {}),
-  });
+  }, patience);
 }
 
-async function ask(url, options) {
+async function ask(url, options, patience) {
   let response;
   let value;
   try {
     const headers = Object.assign({ 'X-Language': language() }, options.headers);
-    response = await patiently(fetch(url, Object.assign({}, options, { headers })));
-    value = await patiently(response.json());
+    response = await patiently(fetch(url, Object.assign({}, options, { headers })), patience);
+    value = await patiently(response.json(), patience);
   } catch (error) {
     throw new Problem('unreachable', '');
   }
@@ -60,9 +61,9 @@ async function ask(url, options) {
   return value;
 }
 
-function patiently(promise) {
+function patiently(promise, patience) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no answer')), PATIENCE_MS);
+    const timer = setTimeout(() => reject(new Error('no answer')), patience || PATIENCE_MS);
     promise.then(resolve, reject).then(() => clearTimeout(timer));
   });
 }

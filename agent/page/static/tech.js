@@ -1,6 +1,6 @@
 // The technician's page: what is set up, checks, tests, radio, what waits, log and settings, behind the PIN.
 
-import { command, me, Problem, read, watch } from './api.js';
+import { command, LONG_MS, me, Problem, read, watch } from './api.js';
 import * as checklist from './checklist.js';
 import { choose, show } from './dialog.js';
 import { el, fill, icon, said } from './dom.js';
@@ -16,6 +16,7 @@ import { toast } from './toast.js';
 const TABLES = ['critical', 'state', 'telemetry', 'poison'];
 const LOOK_MS = 2000;
 const CHECK_MS = 60000;
+const TOAST_MS = 6000;
 
 const state = { status: null, reachable: null, problem: null, seen: null, now: Date.now() };
 const rows = { table: 'critical', list: [], more: false };
@@ -207,6 +208,23 @@ async function bytes(name) {
     el('pre', { class: 'raw tall', tabindex: '0', role: 'region', 'aria-label': t('tech.bytes.title', { name, order: dump.order_id }) }, hex(dump.bytes)));
 }
 
+/** The agent hands it over as text; the browser makes a file of it. */
+async function bundle() {
+  const button = $('bundle');
+  if (button.hasAttribute('aria-busy')) return;
+  button.setAttribute('aria-busy', 'true');
+  try {
+    const { name, data } = await command('bundle.make', {}, LONG_MS);
+    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+    const url = URL.createObjectURL(new Blob([bytes], { type: 'application/gzip' }));
+    el('a', { href: url, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(url), TOAST_MS);
+    toast(t('tech.bundle.done', { name }), 'ok');
+  } finally {
+    button.removeAttribute('aria-busy');
+  }
+}
+
 /** Sixteen a line: where, in hex, as text. */
 function hex(digits) {
   const lines = [];
@@ -299,6 +317,7 @@ $('language').addEventListener('click', () => {
 });
 $('logout').addEventListener('click', () => behind(logout));
 $('check').addEventListener('click', check);
+$('bundle').addEventListener('click', () => behind(bundle));
 $('changed').addEventListener('change', settings);
 $('strip').addEventListener('click', () => {
   if (!inside) behind(enter);

@@ -199,6 +199,9 @@ class FakeAgent:
         del text
         return "kept; the agent starts anew with it"
 
+    def _bundle_make(self) -> dict[str, str]:
+        return {"name": "edge-agent-sh-021-01.tar.gz", "data": "H4sIAAAA"}
+
     def _log_tail(self, after: int = 0, limit: int = 100) -> dict[str, Any]:
         del limit
         said = [("INFO", "shop sh-021-01 runs"), ("WARNING", f"order: {STRANGE}")]

@@ -376,6 +376,18 @@ def test_a_technician_sees_checks_receiver_queue_and_settings(served, opened, lo
     opened.errors.clear()  # the browser reports each refused request
 
 
+def test_the_support_file_is_downloaded(served, opened):
+    served.set_pin("technician", "314159")
+    page = opened(served, "desktop", url=served.url + "tech.html")
+    page.locator("#pin").fill("314159")
+    page.keyboard.press("Enter")
+    with page.expect_download() as download:
+        page.locator("#bundle").click()
+    assert download.value.suggested_filename == "edge-agent-sh-021-01.tar.gz"
+    assert Path(download.value.path()).read_bytes() == b"\x1f\x8b\x08\x00\x00\x00"
+    opened.errors.clear()
+
+
 def test_settings_are_tried_while_they_are_written_and_kept_when_they_are_right(served, opened):
     served.set_pin("technician", "314159")
     page = opened(served, "tablet", url=served.url + "tech.html")
