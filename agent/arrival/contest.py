@@ -37,6 +37,10 @@ class Contest:
     _claims: dict[str, _Claim] = field(default_factory=dict)
     _t: float | None = None
 
+    def keep(self, places: Collection[str]) -> None:
+        """Nobody claims any other."""
+        self._claims = {p: claim for p, claim in self._claims.items() if p in places}
+
     def look(self, now: float, margins: Mapping[str, float], rival: Callable[[str], float]) -> None:
         """`margins`: dB above enter_rssi by place, of those that are heard and possible;
         `rival(place)`: the greatest margin of its rivals, -inf without one."""

@@ -20,10 +20,12 @@ from agent.arrival.floor import FloorAnswer, FloorFilter
 from agent.arrival.geofence import Located
 from agent.arrival.places import BeaconRule, Place, Places
 from agent.arrival.presence import DWELL_S, BeaconPresence
+from agent.arrival.thresholds import Thresholds
 from drivers.base import Advert
 
 NEAR_DB = 6.0  # a place within this of another's margin is named as its rival
 FLOOR_MOVED = 0.2  # change of confidence worth telling
+EXPECTED_DB = 6.0  # what an order at one of two places is worth
 RIDING_MS = 3.0  # faster than anybody walks in a shop
 
 Word = Literal["enter", "exit", "arrived", "unknown", "floor"]
@@ -77,7 +79,9 @@ class _Watched:
 class Arrivals:
     """The policy over all places."""
 
-    def __init__(self, places: Places, *, rivals: bool = True) -> None:
+    def __init__(
+        self, places: Places, *, rivals: bool = True, thresholds: Thresholds | None = None
+    ) -> None:
         """`rivals`: one can be at one of the places only; not so when they are people who carry
         their beacons."""
         self.conflicts: set[str] = set()  # places heard while the GPS excludes them
@@ -95,11 +99,17 @@ class Arrivals:
         self._doubts: list[Doubt] = []
         self._exclusive = rivals
         self._contest = Contest()
+        self._thresholds = thresholds or Thresholds()
+        self._expected: Collection[str] = ()
         self.revise(places.places)
 
-    def revise(self, places: Iterable[Place]) -> None:
+    def revise(self, places: Iterable[Place], expected: Collection[str] = ()) -> None:
         """From now on these. What was found out stays, and who is in a place that is not among
-        them any more is watched until they have left it."""
+        them any more is watched until they have left it. `expected`: where something is to be
+        picked up."""
+        for over in set(self._expected).difference(expected):
+            self._thresholds.forget(over)
+        self._expected = frozenset(expected)
         wanted = {place.id: place for place in places}
         old = {watched.place.id: watched for watched in self._watched}
         for watched in self._watched:
@@ -118,11 +128,18 @@ class Arrivals:
             for rule in rules:
                 key = place.id, rule
                 beacon = beacons.get(key) or BeaconPresence(rule.enter_rssi)
+                beacon.enter_rssi = self._thresholds.enter_rssi(place.id, rule)
                 self._beacons[key] = beacon
                 index = self._by_address if rule.address else self._by_identity
                 entry = (watched, rule, beacon)
                 index.setdefault(rule.address or rule.identity or "", []).append(entry)
-        self._kin = _sharing(self._watched)
+        everybody = frozenset(wanted)
+        self._kin = (
+            _sharing(self._watched)
+            if self._exclusive
+            else {watched.place.id: everybody for watched in self._watched}
+        )
+        self._contest.keep(everybody)
         self._identities = {rule.identity for _, rule in self._beacons if rule.identity}
 
     def hear(self, advert: Advert, where: Located | None = None) -> None:
@@ -146,6 +163,15 @@ class Arrivals:
             if rule.identity is None or rule.identity == advert.identity:
                 beacon.hear(advert.t, advert.rssi)
                 watched.live[rule] = beacon
+
+    def picked_up(self, place: str) -> bool:
+        """Learn from it; whether that changed anything."""
+        beacons = {rule: b for (at, rule), b in self._beacons.items() if at == place}
+        if self._thresholds.picked_up(place, beacons, self._now) is None:
+            return False
+        for rule, beacon in beacons.items():
+            beacon.enter_rssi = self._thresholds.enter_rssi(place, rule)
+        return True
 
     def suspended(self) -> list[str]:
         """Identities that count for nothing now."""
@@ -175,15 +201,27 @@ class Arrivals:
             watched.place.id: max(beacon.measure(self._now) for beacon in watched.live.values())
             for watched in live
         }
+        for watched in live:
+            if watched.place.id in self._expected:
+                for rule, beacon in watched.live.items():
+                    if beacon.level is not None:
+                        self._thresholds.heard(watched.place.id, rule, self._now, beacon.level.p75)
         return {w.place.id: margins[w.place.id] for w in live
                 if not self._impossible(w.place, ride)}  # fmt: skip
 
     def _loudest_rival(self, margins: Sequence[tuple[str, float]], place: str) -> float:
-        """Its margin; `margins` loudest first."""
-        if not self._exclusive:
-            return -math.inf
-        kin = self._kin.get(place, {place})
-        return next((margin for other, margin in margins if other not in kin), -math.inf)
+        """Its margin; `margins` loudest first. Where something is to be picked up it takes more to
+        be believed to be elsewhere, and less to be there."""
+        kin = self._kin[place]
+        mine = place in self._expected
+        return max(
+            (
+                margin + EXPECTED_DB * ((other in self._expected) - mine)
+                for other, margin in margins
+                if other not in kin
+            ),
+            default=-math.inf,
+        )
 
     def lose(self, said: float, cause: str) -> list[Statement]:
         """The scanner cannot hear: what was inside is unknown until it hears again."""
@@ -215,7 +253,7 @@ class Arrivals:
     def _judge_place(
         self, watched: _Watched, rival: float, said: float, ride: Ride
     ) -> list[Statement]:
-        kin = self._kin.get(watched.place.id, ())
+        kin = self._kin[watched.place.id]
         elsewhere = self._impossible(watched.place, ride) or self._contest.elsewhere(
             watched.place.id, kin
         )
@@ -315,18 +353,19 @@ class Arrivals:
         level = beacon.level
         evidence: dict[str, Any] = {"beacon": rule.identity or rule.address}
         if level is not None:
-            margin = round(level.p75 - rule.enter_rssi, 1)
+            margin = round(beacon.margin, 1)
             evidence |= {"packets": level.packets, "p75": level.p75, "margin_db": margin}
+        if beacon.enter_rssi != rule.enter_rssi:
+            evidence["learned_db"] = round(beacon.enter_rssi - rule.enter_rssi, 2)
         return evidence
 
     def _rivals(self, watched: _Watched, margin: float) -> list[str]:
         """Other places about as loud: the rider may be next door."""
-        kin = self._kin.get(watched.place.id, ())
+        kin = self._kin[watched.place.id]
         return [
             other.place.id
             for other in self._watched
-            if self._exclusive
-            and other.place.id not in kin
+            if other.place.id not in kin
             and any(b.margin >= margin - NEAR_DB for b in other.live.values())
         ]
 
@@ -357,13 +396,13 @@ def _spoken(answer: FloorAnswer | None) -> tuple[str | None, float | None]:
     return (answer.floor, round(answer.confidence, 4)) if answer else (None, None)
 
 
-def _sharing(places: Sequence[_Watched]) -> dict[str, set[str]]:
+def _sharing(places: Sequence[_Watched]) -> dict[str, frozenset[str]]:
     """Places that share a beacon are in one room: by each of them, all of them."""
     by_beacon: dict[tuple[str | None, str | None], set[str]] = {}
     for watched in places:
         for rule in watched.place.beacon:
             by_beacon.setdefault((rule.address, rule.identity), set()).add(watched.place.id)
-    kin: dict[str, set[str]] = {watched.place.id: {watched.place.id} for watched in places}
+    kin = {watched.place.id: frozenset([watched.place.id]) for watched in places}
     for ids in by_beacon.values():
         for place in ids:
             kin[place] |= ids

@@ -23,8 +23,9 @@ NAMED = 20  # orders in the evidence
 PLACES = 500  # as many as one device can be said to have to do with
 
 
-# An order that is not over, and the other side's key, which no document keeps.
-Live = tuple[Order, bytes | None]
+# An order that is not over, the other side's key, which no document keeps, and whether it was
+# picked up.
+Live = tuple[Order, bytes | None, bool]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Known:
     fences: Sequence[Shape] = ()
     orders: Mapping[str, Sequence[str]] = field(default_factory=dict)
     roster: Roster = field(default_factory=lambda: Roster({}))
+    waiting: Mapping[str, str] = field(default_factory=dict)  # order -> where it is to be picked up
+    picked_up: Mapping[str, str] = field(default_factory=dict)  # order -> where it was
 
     def named(self, advert: Advert, unix_s: float) -> Advert:
         """The advert under its owner's name, when the owner is known."""
@@ -46,24 +49,28 @@ def shops(live: Iterable[Live]) -> Known:
     """What a rider has to do with; a later order says more than an earlier one."""
     places, fences, keys = {}, {}, {}
     orders: dict[str, list[str]] = {}
-    for order, key in live:
+    waiting: dict[str, str] = {}
+    picked_up: dict[str, str] = {}
+    for order, key, gone in live:
         shop = order.shop
         if shop is None or (shop.id not in orders and len(orders) >= PLACES):
             continue
         orders.setdefault(shop.id, []).append(order.order_id)
+        (picked_up if gone else waiting)[order.order_id] = shop.id
         if shop.lat is not None and shop.lon is not None:
             fences[shop.id] = Circle(shop.id, shop.lat, shop.lon, shop.radius_m or RADIUS_M)
         if key is not None:
             keys[shop.id] = key
             places[shop.id] = _place(shop.id, shop.enter_rssi, shop.floor)
-    return _known(places, fences, orders, keys)
+    found = _known(places, fences, orders, keys)
+    return replace(found, waiting=waiting, picked_up=picked_up)
 
 
 def couriers(live: Iterable[Live]) -> Known:
     """What a shop has to do with."""
     places, keys = {}, {}
     orders: dict[str, list[str]] = {}
-    for order, key in live:
+    for order, key, _ in live:
         if order.courier is None or order.courier.id is None or key is None:
             continue
         place = COURIER + order.courier.id

@@ -113,9 +113,10 @@ class BeaconPresence:
     def leaving(self, now: float, *, elsewhere: bool = False) -> Leaving:
         """A rider who has been there for long, or is back soon, must be missed for longer, unless
         something else says that they are elsewhere."""
-        stayed = self.inside and now - self.since >= SETTLED_S
-        back = self.inside is not False and self.since < self._returns_until
-        return SETTLED if (stayed or back) and not elsewhere else FRESH
+        if self.inside is False or elsewhere:
+            return FRESH
+        stayed = now - self.since if self.inside else 0.0
+        return SETTLED if stayed >= SETTLED_S or self.since < self._returns_until else FRESH
 
     def hear(self, t: float, rssi: int) -> None:
         if self._last is not None and t - self._last < MIN_GAP_S:
@@ -192,14 +193,17 @@ class BeaconPresence:
         if self.level is not None:
             self._weigh(now, bar - leaving.hysteresis_db - self.level.p75, step)
             if self._weak_since is not None and self._weakness >= leaving.weakness_dbs:
-                if leaving is SETTLED:
-                    self._returns_until = now + RETURN_S
                 left = max(self.since, self._weak_since - self.window / 2)
-                self._become(False, left, "weak")
+                self._leave(now, leaving, left, "weak")
                 return
         heard = self.since if self._last is None else self._last
         if now - heard > max(self.silence_limit, leaving.silence_s):
-            self._become(False, heard, "silent")
+            self._leave(now, leaving, heard, "silent")
+
+    def _leave(self, now: float, leaving: Leaving, since: float, cause: Cause) -> None:
+        if leaving is SETTLED:
+            self._returns_until = now + RETURN_S
+        self._become(False, since, cause)
 
     def _weigh(self, now: float, below: float, step: float) -> None:
         self._weakness = max(0.0, self._weakness + below * step * WINDOW_S / self.window)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from agent.arrival import known
 from agent.arrival.fusion import NOWHERE, Arrivals, Ride, Statement
@@ -12,6 +12,7 @@ from agent.arrival.known import Known, Live
 from agent.arrival.overview import Overview, Row
 from agent.arrival.places import Places
 from agent.arrival.radio import OpenScanner, Radio, Recover
+from agent.arrival.thresholds import Kept, Thresholds
 from agent.contract.events import Arrival, Fence
 from agent.core.changes import Changes
 from agent.core.clock import Clock
@@ -40,6 +41,7 @@ class Orders:
         self, clock: Clock, changes: Changes, live: Callable[[], Awaitable[Sequence[Live]]],
         meets: Meets,
     ) -> None:  # fmt: skip
+        self.meets = meets
         self._clock = clock
         self._changes = changes
         self._live = live
@@ -54,6 +56,12 @@ class Orders:
             return None
         self._seen, self._next = self._changes.version, now + ORDERS_S
         return self._sum_up(await self._live())
+
+
+class Memory(Protocol):
+    async def load(self) -> Sequence[Kept]: ...
+
+    async def save(self, kept: Sequence[Kept]) -> None: ...
 
 
 class ArrivalService:
@@ -74,8 +82,10 @@ class ArrivalService:
         on_fence: Sequence[OnFence] = (),
         orders: Orders | None = None,
         on_meeting: OnMeeting | None = None,
+        remembered: Memory | None = None,
     ) -> None:
-        """`on_meeting(event, place, order ids)`: somebody whom orders name came or went."""
+        """`on_meeting(event, place, order ids)`: somebody whom orders name came or went.
+        `remembered`: what pick-ups taught; without it they teach nothing."""
         self._clock = clock
         self._recorder = recorder
         self._health = health
@@ -84,7 +94,10 @@ class ArrivalService:
         self._fences = [Geofence(shape) for shape in fences]
         self._on_fence = on_fence
         self._places = places or Places()
-        self._arrivals = Arrivals(self._places)
+        self._thresholds = Thresholds()
+        meets_places = orders is None or orders.meets == "shops"
+        self._arrivals = Arrivals(self._places, rivals=meets_places, thresholds=self._thresholds)
+        self._remembered = remembered
         self._orders = orders
         self._on_meeting = on_meeting
         self._known = Known()
@@ -114,8 +127,16 @@ class ArrivalService:
         self._health.clear(CONFLICT)
 
     async def run(self, heartbeat: Heartbeat) -> None:
-        if self._radio is not None:
-            await self._radio.run(heartbeat, self)
+        if self._radio is None:
+            return
+        if self._remembered is not None and not self._thresholds.kept():
+            self._thresholds.recall(await self._remembered.load())
+            self._revise()
+        await self._radio.run(heartbeat, self)
+
+    def learned(self) -> list[Kept]:
+        """Thresholds that pick-ups moved."""
+        return self._thresholds.kept()
 
     # --- what the radio says ----------------------------------------------------------------------
 
@@ -152,8 +173,9 @@ class ArrivalService:
         news = await self._orders.news() if self._orders else None
         if news is None:
             return
+        await self._learn(self._known, news)
         self._known = news
-        self._arrivals.revise(known.together(self._places, news))
+        self._revise()
         old = {fence.shape.id: fence for fence in self._fences}
         ours = {shape.id for shape in self._configured}
         shapes = [*self._configured, *(f for f in news.fences if f.id not in ours)]
@@ -163,6 +185,19 @@ class ArrivalService:
             fence.shape = shape
             fences.append(fence)
         self._fences = fences
+
+    def _revise(self) -> None:
+        places = known.together(self._places, self._known)
+        self._arrivals.revise(places, set(self._known.waiting.values()))
+
+    async def _learn(self, before: Known, news: Known) -> None:
+        """From orders that were picked up since: a start learns nothing from what was done before
+        it."""
+        if self._remembered is None:
+            return
+        shops = {shop for order, shop in news.picked_up.items() if order in before.waiting}
+        if [shop for shop in sorted(shops) if self._arrivals.picked_up(shop)]:
+            await self._remembered.save(self._thresholds.kept())
 
     def _where(self, t: float) -> Located | None:
         """The position at a moment, unless it is of another one."""

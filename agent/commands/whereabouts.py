@@ -71,11 +71,12 @@ class WhereaboutsCommands:
         add("beacon.key", "The key of this device's own beacon.", self.beacon_key, secret=True)
 
     async def hear(self, _params: Any, _by: str) -> dict[str, Any]:
-        """`beacons`, the loudest first; the first look only begins to listen."""
+        """`beacons`, the loudest first; the first look only begins to listen. `learned`: the
+        thresholds that pick-ups moved."""
         rows = self.arrival.overview() if self.arrival else None
-        if rows is None:
+        if self.arrival is None or rows is None:
             raise Rejected("not_here", "this device has no [beacons] scanner")
-        return {"beacons": rows}
+        return {"beacons": rows, "learned": self.arrival.learned()}
 
     async def view(self, _params: Any, _by: str) -> View:
         if self.positioning is None:

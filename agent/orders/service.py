@@ -276,8 +276,9 @@ class OrderDesk:
         """Whether somebody is at work for an order; one that never ended counts for a day."""
         return table.any_live(connection, int((self._clock.wall() - LIVE_S) * 1000))
 
-    async def awaited(self, owner: Owner) -> list[tuple[Order, bytes | None]]:
-        """Orders that are not over with the key of the shop's, or of the courier's, beacon."""
+    async def awaited(self, owner: Owner) -> list[tuple[Order, bytes | None, bool]]:
+        """Orders that are not over with the key of the shop's, or of the courier's, beacon, and
+        whether they were picked up."""
         since = int((self._clock.wall() - LIVE_S) * 1000)
         return await self._database.read(lambda tx: table.awaited(tx, owner, since, AWAITED_MAX))
 

@@ -36,7 +36,7 @@ _PRUNE = "DELETE FROM orders WHERE received < ?"
 _REDATE = "UPDATE orders SET received = ? WHERE received < ?"
 _LIVE = """SELECT 1 FROM orders
 WHERE received >= ? AND stage IN ('accepted', 'ready', 'picked_up') LIMIT 1"""
-_AWAITED = """SELECT document, key FROM orders
+_AWAITED = """SELECT document, key, stage FROM orders
 LEFT JOIN beacon_keys ON beacon_keys.order_id = orders.order_id AND owner = ?
 WHERE received >= ? AND stage IN ('received', 'accepted', 'ready', 'picked_up')
 ORDER BY received DESC LIMIT ?"""
@@ -118,10 +118,14 @@ def keep_keys(tx: sqlite3.Connection, order_id: str, keys: Mapping[Owner, bytes]
 
 def awaited(
     connection: sqlite3.Connection, owner: Owner, since_ms: int, limit: int
-) -> list[tuple[Order, bytes | None]]:
-    """Orders that are not over with the key of the shop, or of the courier; the newest last."""
+) -> list[tuple[Order, bytes | None, bool]]:
+    """Orders that are not over with the key of the shop, or of the courier, and whether they were
+    picked up; the newest last."""
     rows = connection.execute(_AWAITED, (owner, since_ms, limit)).fetchall()
-    return [(msgspec.json.decode(document, type=Order), key) for document, key in reversed(rows)]
+    return [
+        (msgspec.json.decode(document, type=Order), key, stage == "picked_up")
+        for document, key, stage in reversed(rows)
+    ]
 
 
 def redate(tx: sqlite3.Connection, now_ms: int) -> None:

@@ -122,6 +122,7 @@ def arrival(house: House) -> None:
     if beacons is None and not rider:
         return
     from agent.arrival import places
+    from agent.arrival.remembering import Remembered
     from agent.arrival.service import ArrivalService, Orders
 
     open_scanner = recover = known = None
@@ -152,6 +153,7 @@ def arrival(house: House) -> None:
             "shops" if rider else "couriers",
         ),
         on_meeting=None if rider else house.orders.courier,
+        remembered=Remembered(house.database) if rider else None,
     )
     house.add_while_delivering(service, service.rest)
 

@@ -16,7 +16,6 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from heapq import heapify, heapreplace
 from typing import Annotated, Literal
 

@@ -180,6 +180,59 @@ def test_a_place_that_cannot_be_is_nobodys_rival() -> None:
     assert [s.place for s in said] == ["shop"]
 
 
+def test_one_is_at_one_of_two_neighbours_only() -> None:
+    next_door = Place(id="next door", beacon=[BeaconRule(address=B, enter_rssi=-70)])
+    shop = Place(id="shop", beacon=[BeaconRule(address=A, enter_rssi=-70)])
+    policy = Arrivals(Places([shop, next_door]))
+    assert words(heard(policy, 0, 120, (A, -62), (B, -62))) == ["enter", "enter"]
+    said = heard(policy, 120, 60, (A, -58), (B, -68))
+    assert [(s.word, s.place) for s in said] == [("arrived", "shop")]
+    said = heard(policy, 180, 300, (A, -90), (B, -58))
+    assert [(s.word, s.place) for s in said] == [("exit", "shop"), ("arrived", "next door")]
+
+
+def test_an_order_for_one_of_two_neighbours_counts_for_it() -> None:
+    next_door = Place(id="next door", beacon=[BeaconRule(address=B, enter_rssi=-70)])
+    shop = Place(id="shop", beacon=[BeaconRule(address=A, enter_rssi=-70)])
+    policy = Arrivals(Places([shop, next_door]))
+    policy.revise([shop, next_door], expected={"shop"})
+    said = heard(policy, 0, 120, (A, -62), (B, -62))
+    assert [s.place for s in said if s.word == "arrived"] == ["shop"]
+
+
+def test_couriers_with_their_beacons_are_nobodys_rivals() -> None:
+    two = [
+        Place(id=f"rider:{n}", beacon=[BeaconRule(address=address, enter_rssi=-70)])
+        for n, address in enumerate((A, B))
+    ]
+    said = heard(Arrivals(Places(two), rivals=False), 0, 30, (A, -62), (B, -62))
+    assert sorted(words(said)) == ["arrived", "arrived", "enter", "enter"]
+    assert all("rivals" not in s.evidence for s in said)
+
+
+def test_places_that_share_a_beacon_are_one_room() -> None:
+    two = [Place(id=name, beacon=SHOP.beacon) for name in ("noodles", "rice")]
+    said = heard(Arrivals(Places(two)), 0, 30, (A, -62))
+    assert sorted(words(said)) == ["arrived", "arrived", "enter", "enter"]
+
+
+def test_a_gps_far_away_ends_a_long_stay_soon() -> None:
+    policy = Arrivals(Places([SHOP]))
+    heard(policy, 0, 600, (A, -60))
+    assert heard(policy, 600, 15, (A, -90)) == []
+    assert words(heard(policy, 615, 5, (A, -90), excluded=["shop"])) == ["exit"]
+
+
+def test_a_pick_up_moves_the_threshold_and_says_so() -> None:
+    policy = Arrivals(Places([SHOP]))
+    policy.revise([SHOP], expected={"shop"})
+    assert heard(policy, 0, 30, (A, -72)) == []
+    assert policy.picked_up("shop")
+    (enter, *_) = heard(policy, 30, 10, (A, -72))
+    assert (enter.word, enter.evidence["learned_db"]) == ("enter", -0.95)
+    assert not policy.picked_up("elsewhere")
+
+
 def test_who_still_rides_has_not_arrived() -> None:
     policy = Arrivals(Places([SHOP]))
     riding = Ride(distance_m={"shop": 40.04}, speed=6.0)

@@ -16,6 +16,7 @@ from agent.arrival.known import Live
 from agent.arrival.places import BeaconRule, Place, Places
 from agent.arrival.rotating import EPOCH_S, epoch_of, identifier
 from agent.arrival.service import ArrivalService, Meets, Orders
+from agent.arrival.thresholds import Kept
 from agent.contract.events import Arrival, Fence
 from agent.contract.orders import Order
 from agent.core.changes import Changes
@@ -28,7 +29,9 @@ from tests.agent.arrival.test_service import NEAR, SHOP, Seen, Tape
 KEY, OTHER = bytes(range(16)), bytes(16)
 
 
-def live(order_id: str = "o1", key: bytes | None = KEY, **more: Any) -> Live:
+def live(
+    order_id: str = "o1", key: bytes | None = KEY, *, picked_up: bool = False, **more: Any
+) -> Live:
     document = {
         "order_id": order_id,
         "version": 1,
@@ -36,7 +39,7 @@ def live(order_id: str = "o1", key: bytes | None = KEY, **more: Any) -> Live:
         "placed_at": 0,
         "items": [{"name": "noodles"}],
     }
-    return msgspec.convert(document | more, Order), key
+    return msgspec.convert(document | more, Order), key, picked_up
 
 
 def eid(key: bytes, epoch: int) -> str:
@@ -116,6 +119,7 @@ class Side:
         async def opened() -> AsyncIterator[BeaconScanner]:
             yield self.ears
 
+        self.kept: list[Kept] = []
         self.health = Health(self.clock)
         self.service = ArrivalService(
             clock=self.clock,
@@ -124,7 +128,14 @@ class Side:
             open_scanner=opened,
             orders=Orders(self.clock, self.changes, read, meets),
             on_meeting=meeting,
+            remembered=self,
         )
+
+    async def load(self) -> Sequence[Kept]:
+        return self.kept
+
+    async def save(self, kept: Sequence[Kept]) -> None:
+        self.kept = list(kept)
 
     def run(self, story: Any) -> None:
         async def main() -> None:
@@ -166,7 +177,7 @@ def test_each_side_reports_the_other_with_its_orders_through_a_change_of_epoch(
     side.run(story)
     assert [body.event for body in side.arrivals] == ["enter", "arrived", "exit"]
     assert {body.place for body in side.arrivals} == {place}
-    assert side.arrivals[0].evidence["orders"] == [order.order_id for order, _ in orders]
+    assert side.arrivals[0].evidence["orders"] == [order.order_id for order, *_ in orders]
     assert [event for event, _, _ in side.met] == ["enter", "arrived", "exit"]
     assert all(KEY.hex() not in repr(body) for body in side.tape.bodies)
 
@@ -206,3 +217,34 @@ def test_the_shop_of_an_order_has_a_fence_as_long_as_the_order_lives() -> None:
     asyncio.run(main())
     (fence,) = [body for body in side.tape.bodies if isinstance(body, Fence)]
     assert (fence.fence, fence.event) == ("shop-9", "enter")
+
+
+def test_an_order_that_is_picked_up_teaches_its_shop_once() -> None:
+    side = Side("shops", [live(shop={"id": "shop-021"})])
+
+    async def story() -> None:
+        await side.clock.advance(20)
+        side.changes.notify()
+        await side.clock.advance(2)
+        assert side.kept == []
+        side.orders = [live(shop={"id": "shop-021"}, picked_up=True)]
+        for _ in range(3):
+            side.changes.notify()
+            await side.clock.advance(2)
+
+    side.run(story)
+    expected = Kept("shop-021", "key:shop-021", -75.0, -74.95, 1)
+    assert side.kept == side.service.learned() == [expected]
+
+
+def test_a_start_recalls_what_was_learned_and_learns_nothing_from_what_was_done_before() -> None:
+    side = Side("shops", [live(shop={"id": "shop-021"}, picked_up=True)])
+    side.kept = [Kept("shop-021", "key:shop-021", -75.0, -70.0, 9)]
+
+    async def story() -> None:
+        await side.clock.advance(20)
+
+    side.run(story)
+    assert side.service.learned() == side.kept
+    assert side.kept[0].pick_ups == 9
+    assert side.arrivals[0].evidence["learned_db"] == 5.0

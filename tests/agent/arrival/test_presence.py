@@ -73,11 +73,55 @@ def test_weak_now_and_then_never_adds_up() -> None:
 
 
 def test_who_stayed_for_long_is_missed_for_longer() -> None:
-    stay = steady(0, 300, -68)
-    beacon = fed(BeaconPresence(-70.0), [*stay, *steady(300.5, 320, -80)])
+    beacon = stayed()
+    fed(beacon, steady(300.5, 330, -85))
     assert beacon.inside is True
-    fed(beacon, steady(320.5, 420, -80))
+    fed(beacon, steady(330.5, 480, -85))
     assert (beacon.inside, beacon.cause) == (False, "weak")
+    assert 300 <= beacon.since <= 303
+
+
+def stayed() -> BeaconPresence:
+    """For five minutes."""
+    return fed(BeaconPresence(-70.0), steady(0, 300, -68))
+
+
+def test_who_stayed_for_long_and_speaks_from_elsewhere_is_missed_at_once() -> None:
+    beacon = stayed()
+    for t, rssi in steady(300.5, 310, -85):
+        beacon.hear(t, rssi)
+        beacon.measure(t)
+        beacon.judge(t, elsewhere=True)
+    assert (beacon.inside, beacon.cause) == (False, "weak")
+
+
+def test_who_stayed_for_long_may_be_silent_for_a_minute() -> None:
+    beacon = stayed()
+    judge(beacon, 355)
+    assert beacon.inside is True
+    judge(beacon, 361)
+    assert (beacon.inside, beacon.cause, beacon.since) == (False, "silent", 300.0)
+
+
+@pytest.mark.parametrize(("away", "missed_for_long"), [(300, True), (1200, False)])
+def test_who_is_back_soon_after_a_long_stay_stays_on(away: float, missed_for_long: bool) -> None:
+    beacon = stayed()
+    judge(beacon, 370)
+    assert beacon.inside is False
+    back = 370 + away
+    fed(beacon, [*steady(back, back + 10, -68), *steady(back + 10.5, back + 25, -85)])
+    assert beacon.inside is missed_for_long
+
+
+def test_a_deaf_radio_does_not_make_a_long_stay_a_short_one() -> None:
+    beacon = stayed()
+    beacon.forget()
+    assert beacon.inside is None
+    beacon.resume(400)
+    fed(beacon, steady(400, 415, -85))
+    assert beacon.inside is None  # weak, but not for long enough
+    fed(beacon, steady(415.5, 430, -68))
+    assert beacon.inside is True
 
 
 def test_at_the_neighbours_beacon_it_takes_more_to_be_here() -> None:

@@ -22,7 +22,7 @@ def test_a_beacons_key_is_kept_apart_from_the_document(tmp_path: Path) -> None:
         assert b"rd-7" in rows[0][0]
         assert KEY.encode() not in rows[0][0]
         for owner, key in (("courier", KEY), ("shop", KEY[::-1])):
-            ((order, found),) = await shop.desk.awaited(owner)  # type: ignore[arg-type]
+            ((order, found, _),) = await shop.desk.awaited(owner)  # type: ignore[arg-type]
             assert found == bytes.fromhex(key)
             assert KEY not in repr(order)
         assert all(KEY not in repr(body) for body in shop.recorder.bodies)
@@ -34,7 +34,7 @@ def test_a_newer_document_brings_its_own_keys_and_the_end_takes_them(tmp_path: P
     async def story(shop: Shop) -> None:
         await shop.order(1, **NAMED)
         await shop.order(2, courier={"id": "rd-8"})
-        ((order, key),) = await shop.desk.awaited("courier")
+        ((order, key, _),) = await shop.desk.awaited("courier")
         assert order.courier is not None
         assert (order.courier.id, key) == ("rd-8", None)
         await shop.order(3, **NAMED)
