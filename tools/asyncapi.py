@@ -19,13 +19,14 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "stream": {"description": "The stream of events.", "enum": list(STREAMS)},
     "order_id": {"description": "The order's id, the same as in the document."},
     "name": {"description": "The command's name, see docs/commands.md."},
+    "part": {"description": "Its number; the command's result says how many there are."},
     "cmd_id": {"description": "Unique for 7 days; a second message with it does nothing."},
 }
 
 
 def document() -> str:
     """JSON text that ends without a line break."""
-    types = [*{channel.message for channel in CHANNELS}, *BODIES.values()]
+    types = [*{channel.message for channel in CHANNELS} - {bytes}, *BODIES.values()]
     types.sort(key=lambda type_: type_.__name__)
     _, schemas = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     whole = {
@@ -79,6 +80,9 @@ def _messages(channel: Channel) -> dict[str, Any]:
                 "payload": line,
             },
         }
+    if channel.message is bytes:
+        binary = {"type": "string", "format": "binary"}
+        return {channel.name: {"contentType": "application/octet-stream", "payload": binary}}
     return {channel.name: {"payload": {"$ref": f"#/components/schemas/{channel.message.__name__}"}}}
 
 

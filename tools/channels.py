@@ -20,7 +20,7 @@ class Channel:
     name: str  # of the function in agent/contract/topics.py
     address: str
     sender: Literal["device", "back end"]
-    message: type[msgspec.Struct]
+    message: type[msgspec.Struct | bytes]
     what: str
     retained: bool = False
 
@@ -41,6 +41,8 @@ CHANNELS = (
             "`version` and `settings` that the device shall have", retained=True),
     Channel("reported", topics.reported(D), "device", Reported,
             "`version` and `settings` that are in force", retained=True),
+    Channel("bundle", topics.bundle(D, "{cmd_id}", "{part}"), "device", bytes,
+            "a part, from 0, of the file that the command `bundle.send` asked for"),
     Channel("enroll_request", topics.enroll_request(D), "device", EnrollRequest,
             "asks for a certificate, the first or the next; see identity.md"),
     Channel("enroll_answer", topics.enroll_answer(D), "back end", EnrollAnswer,

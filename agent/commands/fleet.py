@@ -16,9 +16,12 @@ from agent.commands.params import Params
 from agent.contract.errors import Rejected
 from agent.core.clock import Clock
 from agent.fleet.commands import CommandTable
+from agent.fleet.sending import send
+from agent.fleet.table import Tell
 from agent.fleet.throttle import PAPER
 
 PULSE_S = 0.5  # of the buzzer
+BUNDLE_S = 1800.0
 CHIME_S = 4.0  # between two chimes
 
 Clip = Annotated[str, Meta(pattern=r"^[a-z0-9_]{1,32}$")]
@@ -41,6 +44,10 @@ class FleetCommands:
     restart: Callable[[], None]
     reboot_allowed: bool
     reboot_machine: Callable[[], Awaitable[None]]
+    collect: Callable[[], Awaitable[bytes]]  # one file for support
+    deliver: Callable[
+        [str, int, bytes], Awaitable[int | None]
+    ]  # (cmd_id, part, bytes); see sending
 
     def add_to(self, table: CommandTable) -> None:
         add = table.add
@@ -53,6 +60,16 @@ class FleetCommands:
             "sound.play", "Play these clips.", self.play, Play,
             slow=True, cost=PAPER, deadline_s=120,
         )  # fmt: skip
+        add(
+            "bundle.send",
+            "Send one file for support, in parts to bundle/{cmd_id}/{part}.",
+            self.send_bundle,
+            changes=False,
+            tells=True,
+            slow=True,
+            cost=PAPER,
+            deadline_s=BUNDLE_S,
+        )
         add(
             "agent.restart", "Start the agent anew.", self.start_anew,
             nature="restart", dangerous=True, slow=True,
@@ -110,6 +127,19 @@ class FleetCommands:
         finally:
             await self.speaker.close()
         return params.clips
+
+    async def send_bundle(self, _params: Any, by: str, tell: Tell) -> dict[str, Any]:
+        """Only for who asked over MQTT: a person here has `edge-agent bundle`."""
+        door, _, rest = by.partition(":")
+        if door != "command":
+            raise Rejected("not_here", "use: edge-agent bundle")
+        cmd_id = rest.partition(":")[0]
+        return await send(
+            await self.collect(),
+            lambda part, data: self.deliver(cmd_id, part, data),
+            self.clock,
+            tell,
+        )
 
     async def start_anew(self, _params: Any, _by: str) -> None:
         self.restart()

@@ -46,6 +46,10 @@ def reported(device: str) -> str:
     return f"{ROOT}/{device}/config/reported"
 
 
+def bundle(device: str, cmd_id: str, part: str) -> str:
+    return f"{ROOT}/{device}/bundle/{cmd_id}/{part}"
+
+
 def enroll_request(device: str) -> str:
     return f"{ROOT}/{device}/enroll/request"
 

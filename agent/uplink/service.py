@@ -13,7 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from agent.contract import topics
 from agent.contract.commands import Ack
@@ -39,6 +39,7 @@ CONFIRM_S = 20.0  # without progress of the back end's ack, everything unconfirm
 CONFIRM_MAX_S = 600.0
 REFUSED_S = 5.0  # pause of a stream after a PUBACK that refused it
 DRAIN_S = 3.0  # at shutdown
+DELIVER_S = 30.0  # for one message that is no event
 OFFLINE_GRACE_S = 30.0
 
 OpenLink = Callable[
@@ -180,6 +181,28 @@ class Uplink:
                 self._link.publish(topic, payload, correlation=correlation)
             except (LinkDown, ValueError) as error:
                 log.warning("a command's answer could not be sent: %s", error)
+
+    async def deliver(
+        self, topic: str, payload: bytes, content_type: str, deadline_s: float = DELIVER_S
+    ) -> int | None:
+        """Sent once: the reason code of its PUBACK; None where none came in time."""
+        if self._link is None or not self._link.up:
+            return None
+        acked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def on_ack(code: int) -> None:
+            if not acked.done():
+                acked.set_result(code)
+
+        try:
+            self._link.publish(topic, payload, content_type=content_type, on_ack=on_ack)
+        except LinkDown:
+            return None
+        late = asyncio.ensure_future(self.clock.sleep(deadline_s))
+        first: list[asyncio.Future[Any]] = [acked, late]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        late.cancel()
+        return acked.result() if acked.done() else None
 
     def publish_retained(
         self, topic: str, payload: bytes, on_ack: Callable[[int], None] | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
+
+import msgspec
 
 from agent.commands.alerts import AlertCommands
 from agent.commands.bundle import BundleCommands
@@ -17,8 +20,10 @@ from agent.commands.status import StatusCommand
 from agent.commands.support import SupportCommands
 from agent.commands.update import UpdateCommands
 from agent.commands.whereabouts import WhereaboutsCommands
+from agent.contract import topics
 from agent.contract.local import socket_path
 from agent.control import ControlService
+from agent.fleet.sending import CONTENT_TYPE
 from agent.page.editor import Editor
 from agent.page.server import Lan, PageService
 from agent.wiring.house import House, path
@@ -94,6 +99,10 @@ def commands(house: House, editor: Editor | None, again: Callable[[], None]) -> 
             again,
             house.config.fleet.allow_reboot,
             _reboot,
+            lambda: _bundle(house, status),
+            lambda cmd_id, part, data: house.uplink.deliver(
+                topics.bundle(house.config.device.id, cmd_id, str(part)), data, CONTENT_TYPE
+            ),
         ),
     ):
         area.add_to(house.table)
@@ -112,6 +121,17 @@ def _metrics(house: House, status: StatusCommand) -> None:
         house.rooms.append(
             MetricsService(section.listen, lambda: status.status(None, ""), house.clock.wall())
         )
+
+
+async def _bundle(house: House, status: StatusCommand) -> bytes:
+    from agent import bundle
+    from agent.commands.support import redacted
+
+    told = bundle.Told(
+        status=msgspec.to_builtins(await status.status(None, "")),
+        log=await asyncio.to_thread(redacted, house.tail.since(0, 500, "DEBUG")),
+    )
+    return await asyncio.to_thread(bundle.collect, house.config, house.clock, told=told)
 
 
 async def _reboot() -> None:

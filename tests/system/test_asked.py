@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
+import tarfile
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.fleet import signing
 from agent.fleet.signing import Request
 from tests.support import Mosquitto, wait
-from tests.system.foreign import ForeignBackEnd
+from tests.system.foreign import ForeignBackEnd, order
 from tests.system.machines import Agent, Printer, shop_config
 
 pytestmark = pytest.mark.system
@@ -25,7 +32,7 @@ def signed_shop(agent: Callable[..., Agent], broker: Mosquitto, printer: Printer
     made = agent(broker.port, shop_config(f"tcp://127.0.0.1:{printer.port}"))
     more = (
         f"[fleet]\nrequire_signed = true\n[[fleet.keys]]\nkid = 'ops-1'\n"
-        f"key = '{signing.public_of(SEED)}'\nscopes = ['ops']\n"
+        f"key = '{signing.public_of(SEED)}'\nscopes = ['order', 'ops']\n"
     )
     with made.config.open("a", encoding="utf-8") as file:
         file.write(more)
@@ -104,3 +111,30 @@ def test_a_wish_with_which_the_agent_dies_three_times_is_taken_back(
     shop.start().ready(online=True)  # the broker brings the wish again
     wait(lambda: backend.reported[-1].get("state") == "rolled_back", "still")
     assert shop.alive
+
+
+def test_a_file_for_support_arrives_whole_beside_orders(
+    shop: Agent, backend: ForeignBackEnd, broker: Mosquitto, printer: Printer
+) -> None:
+    shop.start().ready(online=True)
+    parts: dict[int, bytes] = {}
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+    client.on_message = lambda _c, _u, m: parts.update({int(m.topic.split("/")[-1]): m.payload})
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    subscribed = threading.Event()
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.subscribe(f"edge/v1/{shop.device}/bundle/#", qos=1)
+    assert subscribed.wait(20)
+    backend.publish(shop.device, "cmd/bundle.send/c9", {})
+    backend.order(shop.device, order(1))
+    wait(lambda: backend.of("command", cmd_id="c9", status="succeeded"), shop.words(), 60)
+    result = backend.of("command", cmd_id="c9", status="succeeded")[0].body["result"]
+    whole = b"".join(parts[n] for n in range(result["parts"]))
+    assert hashlib.sha256(whole).hexdigest() == result["sha256"]
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        assert "status.json" in {Path(name).name for name in tar.getnames()}
+    wait(lambda: backend.of("print", state="printed"), "orders go on")
+    assert backend.verdict() == []
+    client.loop_stop()
+    client.disconnect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ class Device:
         self.signals = Signals()
         self.sound = catalog.load("sound", "simulated")
         self.restarts = self.reboots = 0
-        self.played: list[str] = []
+        self.parts: list[tuple[str, int, bytes]] = []
+        self.codes: list[int | None] = []  # of the PUBACKs that come first
         settings = self.sound.settings()
         speaker = Speaker(
             self.clock, Health(self.clock), Library("zh"),
@@ -34,7 +36,14 @@ class Device:
         )  # fmt: skip
         self.table = CommandTable(ListRecorder())
         FleetCommands(
-            self.clock, self.signals, speaker, self._restart, reboot, self._reboot
+            self.clock,
+            self.signals,
+            speaker,
+            self._restart,
+            reboot,
+            self._reboot,
+            self._collect,
+            self._deliver,
         ).add_to(self.table)
 
     def _restart(self) -> None:
@@ -42,6 +51,13 @@ class Device:
 
     async def _reboot(self) -> None:
         self.reboots += 1
+
+    async def _collect(self) -> bytes:
+        return bytes(range(256)) * 400
+
+    async def _deliver(self, cmd_id: str, part: int, data: bytes) -> int | None:
+        self.parts.append((cmd_id, part, data))
+        return self.codes.pop(0) if self.codes else 0
 
     async def ask(self, name: str, **params: Any) -> Any:
         return await self.table.ask(name, params, "cli")
@@ -122,3 +138,34 @@ def test_the_shipped_chime_is_there() -> None:
     assert Library("zh").preferred(["chime"]) == [
         Path(__file__).parents[3] / "agent" / "alerting" / "prompts" / "chime.wav"
     ]
+
+
+def test_a_file_for_support_goes_in_parts_and_each_until_the_broker_has_it() -> None:
+    async def story() -> None:
+        device = Device()
+        device.codes = [0, None, None]
+        task = asyncio.ensure_future(device.table.ask("bundle.send", {}, "command:c7:ops-1"))
+        await device.clock.advance(60)
+        answer = await task
+        assert [(cmd, part) for cmd, part, _ in device.parts] == [
+            ("c7", 0), ("c7", 1), ("c7", 1), ("c7", 1), ("c7", 2), ("c7", 3),
+        ]  # fmt: skip
+        whole = b"".join({part: data for _, part, data in device.parts}.values())
+        assert whole == bytes(range(256)) * 400
+        assert answer["sha256"] == hashlib.sha256(whole).hexdigest()
+        assert (answer["parts"], answer["bytes"]) == (4, len(whole))
+
+    asyncio.run(story())
+
+
+def test_parts_that_nobody_wants_are_not_sent_on() -> None:
+    async def story() -> None:
+        device = Device()
+        device.codes = [0x10]
+        with pytest.raises(Rejected) as refused:
+            await device.table.ask("bundle.send", {}, "command:c7")
+        assert (refused.value.code, len(device.parts)) == ("nobody_listens", 1)
+        with pytest.raises(Rejected, match="edge-agent bundle"):
+            await device.ask("bundle.send")
+
+    asyncio.run(story())
