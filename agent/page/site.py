@@ -191,6 +191,7 @@ class Site:
             token = await self._door.login(given.role, given.pin, request.g.peer, local=gate.local)
         except Rejected as error:
             return _refusal(request, error.code, error)
+        self._door.logout(request.cookies.get(COOKIE, ""))  # who they were before
         return _with_cookie(token, LIFETIME_S[given.role], gate)
 
     async def _logout(self, request: Request) -> Response:

@@ -38,7 +38,13 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-SIZES = {"phone": (390, 844), "panel": (800, 480), "tablet": (800, 1280), "desktop": (1280, 800)}
+SIZES = {
+    "phone": (390, 844),
+    "panel": (800, 480),
+    "tablet": (800, 1280),
+    "desktop": (1280, 800),
+    "zoomed": (640, 400),
+}
 STRANGE = "<img src=x onerror=\"document.title='owned'\">"
 
 
@@ -145,6 +151,9 @@ class FakeAgent:
         del reason
         self._find(order_id)["stage"] = "rejected"
 
+    def _order_picked_up(self, order_id: str) -> None:
+        self._find(order_id)["stage"] = "picked_up"
+
     def _order_ready(self, order_id: str) -> None:
         self._find(order_id)["stage"] = "ready"
 
@@ -205,7 +214,7 @@ class FakeAgent:
     def _log_tail(self, after: int = 0, limit: int = 100) -> dict[str, Any]:
         del limit
         said = [("INFO", "shop sh-021-01 runs"), ("WARNING", f"order: {STRANGE}")]
-        lines = [
+        lines: list[dict[str, Any]] = [
             {"n": n, "t": NOW, "level": level, "text": text}
             for n, (level, text) in enumerate(said, 1)
         ]

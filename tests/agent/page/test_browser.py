@@ -211,6 +211,72 @@ def test_many_new_orders_ring_in_one_row_and_leave_room_for_the_orders(served, o
     assert served.agent.told("alert.ack") == [{"alert_ids": [f"a{n}" for n in range(1, 15)]}]
 
 
+def test_what_ails_the_device_is_said_in_the_readers_language(served, opened):
+    text = "printer kitchen: out of paper: open the lid and put in a new roll"
+    served.agent.status["health"] = [
+        {"code": "printer.kitchen", "severity": "critical", "text": text, "since": NOW}
+    ]
+    page = opened(served, locale="zh-CN")
+    expect(page.locator("#strip")).to_contain_text("打印机 kitchen：缺纸")
+    assert "out of paper" not in page.locator("#strip").inner_text()
+    page.locator("#language").click()
+    expect(page.locator("#strip")).to_contain_text("out of paper")
+
+
+def test_time_to_answer_runs_out_and_what_contradicts_is_said(served, opened, new_order):
+    page = opened(served)
+    now = page.evaluate("Date.now()")
+    soon, over = new_order(3, expires_at=now + 3_605_000), new_order(2, expires_at=now - 1)
+    void = new_order(1)
+    void.update(stage="cancelled", conflict="accepted here")
+    made = new_order(4)
+    made.update(stage="accepted", conflict="rejected here", unconfirmed="accepted")
+    arrive(served, soon, over, void, made)
+    expect(page.locator("[data-key=o-3] .due")).to_contain_text("left to answer")
+    expect(page.locator("[data-key=o-2] .due")).to_contain_text("Time to answer is over")
+    expect(page.locator("[data-key=o-4]")).to_contain_text("it must be made")
+    expect(page.locator("[data-key=o-4]")).to_contain_text("not confirmed it yet")
+
+
+def test_everything_that_a_cook_must_know_is_on_the_card(served, opened, new_order):
+    cola = {"name": "Cola", "qty": 2, "options": [{"name": "no ice"}]}
+    item = {"name": "Set", "options": [cola], "allergens": ["milk"], "note": "hot"}
+    extra = {"name": "Waiter", "text": "Li"}
+    more = {"table": "A12", "guests": 4, "change_for": 10_000, "display_id": "MT-88"}
+    fee = [{"name": "Packing", "amount": 200}]
+    arrive(served, new_order(1, items=[item], extras=[extra], fees=fee, **more))
+    page = opened(served)
+    card = page.locator(".order")
+    for said in ("2× Cola", "no ice", "milk", "hot", "Waiter Li", "Table A12", "Guests 4"):
+        expect(card).to_contain_text(said)
+    for said in ("change for ¥100.00", "Packing ¥2.00", "MT-88"):
+        expect(card).to_contain_text(said)
+
+
+def test_an_order_that_is_ready_is_handed_over(served, opened, new_order):
+    entry = new_order(1)
+    entry["stage"] = "ready"
+    arrive(served, entry)
+    page = opened(served)
+    page.locator("[data-act=picked_up]").click()
+    expect(page.locator("#toast")).to_contain_text("handed over")
+    assert served.agent.told("order.picked_up") == [{"order_id": "o-1"}]
+
+
+def test_of_many_faults_the_worst_are_shown_and_the_rest_on_request(served, opened):
+    served.agent.status["health"] = [
+        {"code": f"c{n}", "severity": "warning", "text": f"fault {n}", "since": NOW}
+        for n in range(6)
+    ]
+    page = opened(served)
+    lines = page.locator("#strip .line")
+    expect(lines).to_have_count(3)
+    page.get_by_role("button", name="3 more").click()
+    expect(lines).to_have_count(6)
+    page.get_by_role("button", name="Show less").click()
+    expect(lines).to_have_count(3)
+
+
 def test_an_outage_is_said_in_words(served, opened):
     page = opened(served)
     strip = page.locator("#strip")

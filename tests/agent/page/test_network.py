@@ -15,6 +15,7 @@ import pytest
 
 from agent.page import exchange, server, site
 from agent.page.server import Lan
+from agent.page.sessions import LIFETIME_S
 from tests.agent.page.conftest import Served
 from tests.support import wait
 
@@ -113,6 +114,52 @@ def test_staff_cannot_do_what_is_a_technicians(browser):
     assert browser.served.agent.asked == []
 
 
+def test_every_command_of_technicians_is_refused_to_staff_and_to_nobody(browser):
+    for session in ("none", "staff"):
+        if session == "staff":
+            browser.login()
+        for name, role in site.WRITES.items():
+            if role == "technician":
+                assert code(browser.post(name, {})) == (401, "login"), name
+    assert browser.served.agent.asked == []
+
+
+def test_a_session_that_somebody_planted_is_not_adopted(browser):
+    """Session fixation: the cookie of before the login opens nothing after it."""
+    browser.cookie = "edge_session=planted-by-somebody-else"
+    assert browser.login()[0] == 200
+    assert "planted" not in browser.cookie
+    victim = browser.cookie
+    browser.cookie = "edge_session=planted-by-somebody-else"
+    assert code(browser.get("status")) == (401, "login")
+    browser.cookie = victim
+    assert browser.get("status")[0] == 200
+
+
+def test_a_login_ends_the_session_that_this_browser_had(browser):
+    browser.login()
+    before = browser.cookie
+    browser.login(TECHNICIAN, "technician")
+    assert browser.cookie != before
+    browser.cookie = before
+    assert code(browser.get("status")) == (401, "login")
+
+
+def test_a_session_ends_by_itself(browser, monkeypatch):
+    browser.login(TECHNICIAN, "technician")
+    assert browser.get("config.show")[0] == 200
+    clock = browser.served.door._clock
+    later = clock.monotonic() + LIFETIME_S["technician"]
+    monkeypatch.setattr(clock, "monotonic", lambda: later, raising=False)
+    assert code(browser.get("config.show")) == (401, "login")
+
+
+def test_a_login_from_another_site_is_refused(browser):
+    body = {"role": "staff", "pin": STAFF}
+    assert code(browser.post("login", body, Origin="http://evil.example")) == (403, "cross_site")
+    assert code(browser.post("login", body, X_CSRF="guessed")) == (403, "csrf")
+
+
 def test_logins_are_told_with_who_and_never_with_the_pin(browser):
     browser.login("999999")
     browser.login()
@@ -173,8 +220,12 @@ def test_a_command_of_another_site_is_not_run_with_the_cookie_of_staff(browser):
 
 
 def test_no_answer_bears_a_secret(browser):
-    browser.login()
-    answers = repr([browser.get(name) for name in ("me", "status")])
+    browser.login(TECHNICIAN, "technician")
+    names = {"ticket.preview": "?job_id=j", "printer.bytes": "?printer=kitchen"}
+    names |= {"queue.list": "?table=critical"}
+    reads = [name + names.get(name, "") for name in site.READS if name != "sos.test"]
+    answers = repr([browser.get(name) for name in ("me", *reads)])
+    assert "'device':" in answers
     token = browser.cookie.partition("=")[2]
     for secret in (STAFF, TECHNICIAN, token, "scrypt"):
         assert secret not in answers

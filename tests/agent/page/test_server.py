@@ -235,6 +235,44 @@ def test_an_oversized_body_is_refused(served, size):
         assert everything(client).startswith(b"HTTP/1.0 413")
 
 
+def test_settings_may_be_longer_than_other_commands(served):
+    text = "# " + "x" * 9000
+    assert post(served, "config.try", {"text": text}).verdict == (401, "login")
+    assert post(served, "config.try", {"text": text * 2}).verdict == (413, "too_large")
+    assert post(served, "shop.set", {"status": text}).verdict == (413, "too_large")
+
+
+def test_a_body_that_trickles_in_is_dropped(served, monkeypatch):
+    monkeypatch.setattr(exchange, "HEAD_S", 0.2)
+    head = f"Host: 127.0.0.1:{served.port}\r\nContent-Length: 99\r\n\r\n"
+    with dial(served, f"POST /api/shop.set HTTP/1.1\r\n{head}{{".encode()) as client:
+        assert everything(client) == b""
+    assert served.agent.asked == []
+
+
+def test_a_client_that_takes_no_answer_is_dropped(served, monkeypatch, new_order):
+    monkeypatch.setattr(exchange, "WRITE_S", 0.2)
+    served.agent.orders = [new_order(n, note="x" * 200_000) for n in range(15)]
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.connect(("127.0.0.1", served.port))
+        lazy.sendall(
+            f"GET /api/orders.list HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n\r\n".encode()
+        )
+        wait(lambda: served.agent.asked and not served.service._connections, "it is cut off")
+    assert served.failure is None
+
+
+def test_no_page_may_be_framed_or_sniffed_or_tell_where_one_came_from(served):
+    for path in ("/", "/tech.html", "/main.js", "/api/status", "/nothing"):
+        headers = get(served, path).headers
+        assert headers["X-Frame-Options"] == "DENY"
+        assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
