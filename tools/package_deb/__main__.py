@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tools import sbom
 from tools.package_deb import deb, payload, tree
 from tools.package_deb.problems import PackageError
 
@@ -43,8 +44,8 @@ def _build(arch: str, version: str, epoch: int, arguments: argparse.Namespace) -
     with tempfile.TemporaryDirectory(prefix="edge-agent-deb-") as scratch:
         work = Path(scratch)
         venv = payload.build(ROOT, arch, version, work / "payload", epoch)
-        pages = payload.pages(ROOT, work / "pages")
-        files = tree.lay(ROOT, venv, pages, work / "tree", version)
+        made = {**payload.pages(ROOT, work / "pages"), "sbom": sbom.of_device(ROOT).encode()}
+        files = tree.lay(ROOT, venv, made, work / "tree", version)
         control = deb.Control(arch, version, arguments.maintainer, tree.units(ROOT))
         return deb.write(files, control, arguments.out, epoch)
 

@@ -63,7 +63,7 @@ def build(root: Path, arch: str, version: str, out: Path, epoch: int) -> Path:
     merge(trees, site)
     for file in site.rglob("*"):
         if ".so" in file.suffixes:
-            _check_machine(file, arch)
+            check_machine(file, arch)
     environment(out, version)
     return out
 
@@ -179,7 +179,7 @@ def _files(tree: Path) -> Iterator[Path]:
             yield path.relative_to(tree)
 
 
-def _check_machine(file: Path, arch: str) -> None:
+def check_machine(file: Path, arch: str) -> None:
     head = file.read_bytes()[:20]
     if head[:4] != b"\x7fELF" or struct.unpack_from("<H", head, 18)[0] != MACHINES[arch]:
         raise PackageError(f"{file.name} is not for {arch}")

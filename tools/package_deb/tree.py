@@ -10,7 +10,8 @@ from email.parser import HeaderParser
 from pathlib import Path
 
 UNIT_DIR = "usr/lib/systemd/system"
-PAGES = {
+GENERATED = {
+    "sbom": "usr/share/edge-agent/sbom.cdx.json",
     "man": "usr/share/man/man1/edge-agent.1.gz",
     "bash": "usr/share/bash-completion/completions/edge-agent",
     "zsh": "usr/share/zsh/vendor-completions/_edge-agent",
@@ -39,16 +40,16 @@ def units(root: Path) -> list[str]:
     return sorted(p.name for p in (root / "systemd").iterdir() if p.suffix in kinds)
 
 
-def lay(root: Path, venv: Path, pages: Mapping[str, bytes], out: Path, version: str) -> Path:
-    """Copies everything to its place under `out`."""
+def lay(root: Path, venv: Path, made: Mapping[str, bytes], out: Path, version: str) -> Path:
+    """Copies everything to its place under `out`; `made` has what GENERATED names."""
     shutil.copytree(venv, out / "opt" / "edge-agent" / "package", symlinks=True)
     (out / "opt" / "edge-agent" / "slots").mkdir()
     for name in units(root):
         _copy(root / "systemd" / name, out / UNIT_DIR / name)
     for source, target in COPIES.items():
         _copy(root / source, out / target)
-    for name, text in pages.items():
-        _write(out / PAGES[name], _gzip(text) if name == "man" else text)
+    for name, text in made.items():
+        _write(out / GENERATED[name], _gzip(text) if name == "man" else text)
     documents = out / "usr" / "share" / "doc" / "edge-agent"
     _write(documents / "changelog.gz", _gzip((root / "CHANGELOG.md").read_bytes()))
     site = venv / "lib" / "python3" / "site-packages"
