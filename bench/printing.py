@@ -1,6 +1,7 @@
 """The print path: size and time of a ticket, time from job to last byte, import and memory.
 
-    .venv/bin/python bench/printing.py [--jobs 300] [--uri tcp://127.0.0.1:19100]
+    PYTHONPATH=. .venv/bin/python bench/printing.py [--jobs 300] [--uri tcp://127.0.0.1:19100]
+    PYTHONPATH=. .venv/bin/python bench/printing.py --jobs 200 --emupos .cache/emupos/bin/emupos
 
 Without `--uri` the printer is the virtual one, in a process of its own behind a loopback port.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import multiprocessing
+import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -32,14 +35,15 @@ from agent.printing.service import PrinterService
 from agent.printing.templates import Templates
 from agent.printing.values import Stamp
 from agent.store.database import Database
+from drivers.printer import escpos
 
-LINES = 28
 
-
-def an_order(n: int) -> Order:
-    """Its full ticket on 80 mm paper has about LINES lines."""
-    dishes = ["宫保鸡丁 Kung Pao Chicken", "麻婆豆腐", "凉拌黄瓜", "扬州炒饭", "酸辣汤", "米饭"]
-    items = [Item(name=name, qty=k + 1, options=[Option("微辣")]) for k, name in enumerate(dishes)]
+def an_order(n: int, dishes: int = 6) -> Order:
+    """Its full ticket on 80 mm paper: 31 lines with six dishes, 20 with two."""
+    names = ["宫保鸡丁 Kung Pao Chicken", "麻婆豆腐", "凉拌黄瓜", "扬州炒饭", "酸辣汤", "米饭"][
+        :dishes
+    ]
+    items = [Item(name=name, qty=k + 1, options=[Option("微辣")]) for k, name in enumerate(names)]
     return Order(
         order_id=f"BENCH-{n}",
         version=1,
@@ -168,8 +172,8 @@ async def path(uri: str, jobs: int, *, exclusive: bool) -> None:
     print(f"{kind}  {rate:.0f} tickets/s one after the other")
 
 
-async def rush(uri: str, jobs: int, *, exclusive: bool) -> None:
-    """All orders in one transaction: how soon the last one is proved, and in which order."""
+async def rush(uri: str, jobs: int, *, exclusive: bool, dishes: int = 6) -> float:
+    """Tickets a second. All orders in one transaction: how soon the last is proved; in order?"""
     clock = SystemClock()
     health = Health(clock)
     with tempfile.TemporaryDirectory() as folder:
@@ -199,7 +203,7 @@ async def rush(uri: str, jobs: int, *, exclusive: bool) -> None:
 
         def insert(tx) -> None:
             for n in range(jobs):
-                desk.on_order(tx, an_order(n), None, int(clock.wall() * 1000))
+                desk.on_order(tx, an_order(n, dishes), None, int(clock.wall() * 1000))
 
         await database.write(insert)
         running = asyncio.ensure_future(service.run(Heartbeat(service.name, clock, health)))
@@ -214,6 +218,7 @@ async def rush(uri: str, jobs: int, *, exclusive: bool) -> None:
         f"a rush of {jobs}: {jobs / took:.0f} tickets/s, {spent / jobs * 1000:.2f} ms of CPU each,"
         f" {'in order' if in_order else 'OUT OF ORDER'}"
     )
+    return jobs / took
 
 
 def _sink(port) -> None:
@@ -238,26 +243,88 @@ def _child(target) -> tuple[multiprocessing.Process, str]:
 
 
 IMPORT = """
-import re, time
+import re, sys, time
 from pathlib import Path
 def rss():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 import agent.config, agent.store.database, agent.core.health, agent.core.supervisor
 import agent.contract.events, agent.contract.orders, agent.core.recorder
-before = rss(); start = time.perf_counter()
-import agent.printing.desk, agent.printing.devices, drivers.printer.network
-print(f"import {(time.perf_counter() - start) * 1000:.0f} ms"
-      f"  +{rss() - before:.1f} MB"
-      " on top of contract, configuration, store and supervisor")
+start = time.process_time()
+if sys.argv[1] == "prints":
+    import agent.printing.desk, agent.printing.devices, drivers.printer.network
+print((time.process_time() - start) * 1000, rss())
 """
+
+
+def importing(rounds: int = 15) -> None:
+    """The print path on top of contract, configuration, store and supervisor; with and without it
+    in turn, from compiled files as a package has them."""
+    found: dict[str, list[tuple[float, ...]]] = {"prints": [], "bare": []}
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)
+        for n in range(rounds + 1):
+            for kind, figures in found.items():
+                command = [sys.executable, "-c", IMPORT, kind]
+                said = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+                if n:  # the first round compiles
+                    figures.append(tuple(map(float, said.stdout.split())))
+    spent, size = (statistics.median(column) for column in zip(*found["prints"], strict=True))
+    bare = statistics.median(size for _, size in found["bare"])
+    print(f"import of the print path: {spent:.0f} ms of CPU, +{size - bare:.1f} MB, n={rounds}")
+
+
+def bare(uri: str, jobs: int, dishes: int) -> float:
+    """Tickets a second of one write and one wait each: what the printer itself can do."""
+    config = PrinterConfig(name="bench", uri=uri)
+    (ticket,) = tickets(an_order(1, dishes), [config]).values()
+    data = Renderer(config, Templates()).render(ticket, Stamp(now_ms=1)).data + escpos.BARRIER
+    host, port = uri.removeprefix("tcp://").split(":")
+    with socket.create_connection((host, int(port))) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = time.perf_counter()
+        for _ in range(jobs):
+            sock.sendall(data)
+            sock.recv(16)
+        return jobs / (time.perf_counter() - began)
+
+
+def against_emupos(program: str, jobs: int, rounds: int = 5) -> None:
+    """Ours and its own limit in turn; it draws a picture of each ticket, which costs it most."""
+    from tests.drivers.printer import test_emupos as house
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        port, api = house.free_port(), house.free_port()
+        process = house.start(program, Path(name), port, api)
+        uri = f"tcp://127.0.0.1:{port}"
+        try:
+            for dishes in (2, 6):
+                pairs = []
+                for _ in range(rounds):
+                    limit = bare(uri, jobs, dishes)
+                    rate = asyncio.run(rush(uri, jobs, exclusive=True, dishes=dishes))
+                    pairs.append((rate, limit))
+                ours, limit = (statistics.median(column) for column in zip(*pairs, strict=True))
+                share = statistics.median(a / b for a, b in pairs)
+                print(
+                    f"emupos, {dishes} dishes: {ours:.0f} tickets/s journalled, proved, committed;"
+                    f" its limit {limit:.0f}; {share:.0%} of it (medians of {rounds})"
+                )
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=300)
     parser.add_argument("--uri")
+    parser.add_argument("--emupos", help="its program: only how fast tickets go there")
     options = parser.parse_args()
-    subprocess.run([sys.executable, "-c", IMPORT], check=True)
+    if options.emupos:
+        against_emupos(options.emupos, options.jobs)
+        return
+    importing()
     rendering()
     server, uri = (None, options.uri) if options.uri else _child(_serve)
     sink, nowhere = _child(_sink)

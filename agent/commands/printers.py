@@ -13,7 +13,8 @@ from agent.config import Name
 from agent.contract.errors import Rejected
 from agent.fleet.commands import CommandTable
 from agent.fleet.throttle import PAPER
-from agent.printing.desk import Dump, PrintingDesk
+from agent.printing.desk import PrintingDesk
+from agent.printing.views import Dump
 from drivers.base import Examination
 
 

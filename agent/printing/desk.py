@@ -6,10 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Sequence
 from datetime import tzinfo
-from functools import partial
 from typing import Literal
-
-import msgspec
 
 from agent.contract.errors import Rejected
 from agent.contract.events import Audit
@@ -19,17 +16,18 @@ from agent.core.recorder import Recorder
 from agent.core.supervisor import Heartbeat
 from agent.printing import jobs, spool
 from agent.printing.jobs import ASKED, WAITING, Job, doubt
+from agent.printing.moving import Moving
 from agent.printing.render import Renderer, columns_of, dots_of
 from agent.printing.routing import Plan, new_job, react, withdraw
-from agent.printing.service import REROUTE_AFTER_S, PrinterService
+from agent.printing.service import PrinterService
 from agent.printing.template import TemplateError, parse
 from agent.printing.templates import MAX_SENT, Templates, delete, put
 from agent.printing.ticket import Ticket
 from agent.printing.values import Stamp
+from agent.printing.views import Dump, JobView, Preview, PrinterView, view
 from agent.store import lost
 from agent.store.database import Database
 from drivers.base import DriverError, Examination
-from drivers.printer.elements import Element
 
 TICK_S = 1.0
 KEEP_MS = 7 * 86_400_000  # finished jobs, for reprints
@@ -37,56 +35,6 @@ FORGET_EVERY_S = 3600.0
 RECENT = 200  # jobs of all printers, among which the newest of one is looked for
 
 Choice = Literal["all", "latest", "none"]
-
-
-class JobView(msgspec.Struct, frozen=True):
-    """A job as pages and commands show it."""
-
-    job_id: str
-    order_id: str
-    version: int
-    what: str
-    station: str
-    copy: int
-    printer: str
-    home: str
-    state: str
-    attempt: int
-    evidence: str
-    duplicate: bool
-    created: int
-    changed: int
-    reason: str | None
-    not_before: int | None  # unix ms; a scheduled order's ticket waits for its time
-
-
-class PrinterView(msgspec.Struct, frozen=True):
-    """`parked` tickets wait for `resume`, `scheduled` ones for their time."""
-
-    name: str
-    fault: str | None
-    failing_s: float
-    waiting: int
-    parked: int
-    scheduled: int
-
-
-class Preview(msgspec.Struct, frozen=True):
-    """A ticket as it will come out, and the paper it comes out on."""
-
-    elements: list[Element]
-    width_mm: int
-    columns: int
-    dots: int
-
-
-class Dump(msgspec.Struct, frozen=True):
-    """The bytes of a ticket."""
-
-    job_id: str
-    order_id: str
-    bytes: str  # in hex
-    missing: str  # characters that no font has
 
 
 class PrintingDesk:
@@ -111,6 +59,7 @@ class PrintingDesk:
         self._recorder = recorder
         self._zone = zone
         self._templates = templates or Templates()
+        self._moving = Moving(self._services, clock=clock, database=database, recorder=recorder)
 
     # --- for orders -------------------------------------------------------------------------------
 
@@ -212,14 +161,14 @@ class PrintingDesk:
         def read(tx: sqlite3.Connection) -> list[Job]:
             return spool.recent(tx, limit) if order_id is None else spool.of_order(tx, order_id)
 
-        return [_view(job) for job in await self._database.read(read)]
+        return [view(job) for job in await self._database.read(read)]
 
     async def jobs_of(self, order_ids: Sequence[str]) -> dict[str, list[JobView]]:
         """Of several orders in one look, each oldest first."""
 
         def read(tx: sqlite3.Connection) -> dict[str, list[JobView]]:
             return {
-                order_id: [_view(job) for job in spool.of_order(tx, order_id)]
+                order_id: [view(job) for job in spool.of_order(tx, order_id)]
                 for order_id in order_ids
             }
 
@@ -292,74 +241,9 @@ class PrintingDesk:
             for name, service in self._services.items()
         ]
 
-    # --- rerouting --------------------------------------------------------------------------------
-
     async def run(self, heartbeat: Heartbeat) -> None:
         """Move jobs away from dead printers, and forget old ones."""
-        await self._adopt()
-        forget_at = self._clock.monotonic()
-        while True:
-            for service in self._services.values():
-                if service.failing_s > REROUTE_AFTER_S:
-                    await self._evacuate(service)
-            if self._clock.monotonic() >= forget_at and self._clock.quality() != "none":
-                now = self._now()
-                forget = partial(spool.forget, before_ms=now - KEEP_MS, now_ms=now)
-                await self._database.write(forget)
-                forget_at += FORGET_EVERY_S
-            await heartbeat.idle(self._clock.sleep(TICK_S))
-
-    async def _evacuate(self, service: PrinterService) -> None:
-        """To the backup where that is well; what was here as a backup goes home if that is."""
-        here = service.config.name
-        backup = service.config.backup
-
-        def target(job: Job) -> str | None:
-            if job.ticket.what == "test":
-                return None
-            there = backup if job.home == here else job.home
-            return there if there in self._services and self._well(there) else None
-
-        def move(tx: sqlite3.Connection) -> set[str]:
-            moved = set()
-            for job in spool.waiting(tx, here, self._now()):
-                there = target(job)
-                if there is not None and self._move(tx, job, there, service.fault or "failing"):
-                    moved.add(there)
-            return moved
-
-        def anything(tx: sqlite3.Connection) -> bool:
-            return any(map(target, spool.waiting(tx, here, self._now())))
-
-        if await self._database.read(anything):
-            for name in await self._database.write(move):
-                self._services[name].wake()
-
-    async def _adopt(self) -> None:
-        """Jobs of printers that are not configured any more must not be forgotten."""
-
-        def adopt(tx: sqlite3.Connection) -> None:
-            for name in spool.printers(tx) - set(self._services):
-                for job in spool.in_state(tx, name, "sending"):
-                    doubtful = spool.move(tx, job, "in_doubt", self._now(), doubts=job.doubts + 1)
-                    if doubtful:
-                        self._recorder.put(tx, jobs.event(job, "in_doubt", "printer removed"))
-                for job in spool.in_state(tx, name, "parked"):
-                    spool.move(tx, job, jobs.waiting(job.doubts), self._now())
-                for job in spool.waiting(tx, name):
-                    self._move(tx, job, self._first().config.name, "printer removed")
-
-        if self._services:
-            await self._database.write(adopt)
-            self.wake()
-
-    def _move(self, tx: sqlite3.Connection, job: Job, there: str, reason: str) -> bool:
-        kept = ASKED if job.reason == ASKED else reason
-        state = jobs.waiting(job.doubts)
-        moved = spool.move(tx, job, state, self._now(), printer=there, reason=kept)
-        if moved:
-            self._recorder.put(tx, jobs.event(moved, "rerouted", reason))
-        return moved is not None
+        await self._moving.run(heartbeat)
 
     def _stamp(self, job: Job) -> Stamp:
         """What would stand on it now."""
@@ -388,9 +272,6 @@ class PrintingDesk:
         if cancelled:
             self._recorder.put(tx, jobs.event(cancelled, "cancelled"))
 
-    def _well(self, printer: str) -> bool:
-        return self._services[printer].failing_s == 0.0
-
     def _first(self) -> PrinterService:
         return next(iter(self._services.values()))
 
@@ -409,24 +290,3 @@ def _last_of_each(found: Sequence[Job]) -> list[Job]:
     for job in sorted(found, key=lambda job: (job.state != "cancelled", job.version)):
         piles[job.slot] = job
     return list(piles.values())
-
-
-def _view(job: Job) -> JobView:
-    return JobView(
-        job_id=job.job_id,
-        order_id=job.order_id,
-        version=job.version,
-        what=job.ticket.what,
-        station=job.station,
-        copy=job.copy,
-        printer=job.printer,
-        home=job.home,
-        state=job.state,
-        attempt=job.attempt,
-        evidence=job.evidence,
-        duplicate=job.doubts > 0,
-        created=job.created,
-        changed=job.changed,
-        reason=job.reason,
-        not_before=job.not_before,
-    )

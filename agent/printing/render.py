@@ -12,7 +12,6 @@ from agent.printing.values import Stamp
 from drivers.printer import escpos
 from drivers.printer.elements import Beep, Drawer, Element
 from drivers.printer.raster import Rasterizer
-from drivers.printer.virtual import VirtualPrinter
 
 DOTS = {32: 384, 42: 512, 48: 576}
 
@@ -58,6 +57,8 @@ class Renderer:
 
     def preview(self, ticket: Ticket, stamp: Stamp) -> list[Element]:
         """What this printer will put on paper, read back from the bytes that it will get."""
+        from drivers.printer.virtual import VirtualPrinter  # for people who look, not for printing
+
         virtual = VirtualPrinter(charset=self._config.charset, width_dots=self._dots)
         virtual.connect()
         virtual.receive(self.render(ticket, stamp).data)

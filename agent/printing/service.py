@@ -27,7 +27,6 @@ from agent.printing.devices import stays_open
 from agent.printing.jobs import Job, State, Told
 from agent.printing.render import Renderer
 from agent.printing.templates import Templates
-from agent.printing.trial import try_out
 from agent.printing.trouble import OnTrouble, Watch
 from agent.printing.values import Stamp
 from agent.printing.worklist import Taken, Worklist
@@ -160,6 +159,8 @@ class PrinterService:
         await self._to_its_end(self._rush(printer, heartbeat))
 
     async def _try_out(self, trial: asyncio.Future[Examination], heartbeat: Heartbeat) -> None:
+        from agent.printing.trial import try_out  # once in a printer's life
+
         try:
             printer = await heartbeat.idle(self._open())
             if self._dirty:
