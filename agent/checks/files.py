@@ -123,8 +123,9 @@ def socket(config: Config) -> Iterator[Finding]:
             text = f"{path} may not be used by this user → adduser $USER edge-agent, log in again"
             yield Finding("socket", False, text)
         except OSError as error:
-            text = f"{path} does not answer: {error.strerror or 'nothing answers'}"
-            yield Finding("socket", False, f"{text} → systemctl restart edge-agent")
+            why = error.strerror or "nothing answers"
+            text = f"{path} does not answer: {why} → systemctl restart edge-agent"
+            yield Finding("socket", False, text)
         else:
             yield Finding("socket", True, f"an agent listens at {path}")
 

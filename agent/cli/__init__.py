@@ -45,12 +45,14 @@ def _others(groups: common.Groups) -> None:
         queue,
         replay,
         rider,
+        setup,
         shop,
         ticket,
         update,
     )
 
     for module in (
+        setup,
         device,
         fleet,
         log,

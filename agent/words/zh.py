@@ -758,4 +758,100 @@ SAYINGS = {
     "{path}: {size} KB, without secrets; send it to support": (
         "{path}：{size} KB，不含密码等隐私；请发给技术支持"
     ),
+    # --- setup ----------------------------------------------------------------------------------
+    "there is no terminal to ask at: use --answers F.toml or --yes": (
+        "没有可以提问的终端：请用 --answers 文件.toml 或 --yes"
+    ),
+    "--printer {text}: write NAME=URI, as kitchen=tcp://192.0.2.9": (
+        "--printer {text}：请写成 名称=地址，如 kitchen=tcp://192.0.2.9"
+    ),
+    "{name}: cannot be read: {error}": "{name}：读不了：{error}",
+    "{name}: is not TOML: {error_text}": "{name}：不是 TOML 文件：{error_text}",
+    "{name}: is not UTF-8 text": "{name}：不是 UTF-8 文本",
+    "{name}: there is no answer {key}": "{name}：没有这个答案项 {key}",
+    "shop": "shop（店铺）",
+    "rider": "rider（骑手）",
+    "answer with one of: {choices}": "请回答其中之一：{choices}",
+    " [Y/n]": " [Y/n]（直接回车=是）",
+    " [y/N]": " [y/N]（直接回车=否）",
+    "answer with y or n": "请回答 y（是）或 n（否）",
+    "nothing is written; `edge-agent setup` goes on where you stopped": (
+        "没有写入任何内容；下次运行 `edge-agent setup` 从这里继续"
+    ),
+    "nothing is written": "没有写入任何内容",
+    "going on where you stopped: Enter takes what you answered then": (
+        "接着上次继续：直接回车就用上次的回答"
+    ),
+    "{folder} may not be written by this user; run this with sudo": (
+        "当前用户没有权限写 {folder}；请用 sudo 运行"
+    ),
+    "{path} is there; --yes replaces it and keeps a copy": (
+        "{path} 已存在；加 --yes 才会替换（并保留旧文件）"
+    ),
+    "{path} is there. A new one replaces it; the old one is kept beside it.": (
+        "{path} 已存在。新配置会替换它，旧文件保留在旁边。"
+    ),
+    "go on": "继续",
+    "what is this device": "这台设备是",
+    "its id, one for each device": "设备编号（每台不同）",
+    "use letters, digits, - and _, 64 at most, no dot or space": (
+        "只能用字母、数字、- 和 _，最多 64 个，不能有点或空格"
+    ),
+    "shop or city it belongs to (may be empty)": "所属店铺或城市（可留空）",
+    "the broker": "消息服务器地址",
+    "file of its authority, PEM (empty: the system's)": "服务器签发机构的 PEM 文件（留空：用系统的）",
+    "{url} answers": "{url} 有应答",
+    "{url} does not answer: {why}": "{url} 没有应答：{why}",
+    "use it all the same": "仍然使用它",
+    "write mqtts://HOST or mqtt://HOST:PORT": "请写成 mqtts://主机 或 mqtt://主机:端口",
+    "there is no file {path}": "没有文件 {path}",
+    "printer {n}: number of the list, or its address": "第 {n} 台打印机：列表里的序号，或地址",
+    " (empty: no more)": "（留空：没有了）",
+    "its name": "它的名称",
+    "take the printers that you tried then: {names}": "沿用上次试过的打印机：{names}",
+    "looking for printers ...": "正在查找打印机……",
+    "none was found; one on the network is written as tcp://192.0.2.9": (
+        "没有找到；网络打印机请写成 tcp://192.0.2.9"
+    ),
+    "a number of the list, or tcp://HOST, usb://, serial:///dev/ttyUSB0": (
+        "请写列表里的序号，或 tcp://主机、usb://、serial:///dev/ttyUSB0"
+    ),
+    "there is one of this name; choose another": "已有同名的；请换一个",
+    "use letters, digits, dot, - and _, 32 at most": "只能用字母、数字、点、- 和 _，最多 32 个",
+    "print a test page": "打印测试页",
+    "did two pieces of paper come out": "出来两张纸了吗",
+    "check paper, cover and address; then try again, or go on without": (
+        "请检查纸、上盖和地址；然后再试，或先跳过"
+    ),
+    "the number at the end of the longest unbroken ruler (empty: unsure)": (
+        "最长且没有折行的标尺末尾的数字（留空：不确定）"
+    ),
+    "32, 42 or 48": "请写 32、42 或 48",
+    "GPS receiver: gpsd, or its device": "GPS 接收机：gpsd，或设备文件",
+    "wait for a first fix (needs the open sky; Ctrl-C ends the waiting)": (
+        "等待首次定位（需要露天；按 Ctrl-C 结束等待）"
+    ),
+    "gpsd, or a device as /dev/ttyACM0": "请写 gpsd，或设备文件如 /dev/ttyACM0",
+    "{mode}, {n} satellites in view {trouble}": "{mode}，可见卫星 {n} 颗 {trouble}",
+    "there is a fix": "已定位",
+    "no fix yet; `edge-agent gps watch` shows more": "还没有定位；`edge-agent gps watch` 可看详情",
+    "has it a loudspeaker": "接了喇叭吗",
+    "did you hear a chime and a voice": "听到提示音和语音了吗",
+    "is it on, plugged in, and not muted (alsamixer)?": "喇叭开了吗？插好了吗？是不是静音（alsamixer）？",
+    "another card (`aplay -L` lists them; empty: go on as it is)": (
+        "换一个声卡（`aplay -L` 可列出；留空：先这样）"
+    ),
+    "use Bluetooth beacons for arrivals": "用蓝牙信标判断到店",
+    "are buttons and lights wired to GPIO (SOS 17, ack 27)": (
+        "按键和指示灯接在 GPIO 上吗（SOS 17，确认 27）"
+    ),
+    "write this to {path}": "写入 {path}",
+    "the old one is kept as {path}": "旧文件保留为 {path}",
+    "written: {path}": "已写入：{path}",
+    "what is next:": "接下来：",
+    "not enrolled; try again later: edge-agent enroll CODE": (
+        "注册没有成功；稍后再试：edge-agent enroll 注册码"
+    ),
+    "set the technician's PIN of the page": "设置页面的技术员 PIN 码",
+    "PIN, 6 to 12 digits": "PIN 码，6 到 12 位数字",
 }
