@@ -71,6 +71,7 @@ class ListRecorder:
         return len(self.bodies)
 
     def put(self, _tx: object, body: Body, *, t: float | None = None) -> int:
+        assert body.STREAM == "critical", "the outbox takes no other within a transaction"
         self.bodies.append(body)
         return len(self.bodies)
 

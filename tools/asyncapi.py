@@ -47,7 +47,7 @@ def document() -> str:
             }
             for channel in CHANNELS
         },
-        "components": {"schemas": _tidy(schemas)},
+        "components": {"schemas": tidy(schemas)},
     }
     return json.dumps(whole, indent=2, ensure_ascii=False)
 
@@ -92,15 +92,15 @@ def _event(kind: str) -> dict[str, Any]:
     return {"payload": {"allOf": [envelope, {"properties": {"body": body}}]}}
 
 
-def _tidy(schema: Any) -> Any:
+def tidy(schema: Any) -> Any:
     """Descriptions on one line: Python 3.13 takes the indentation off docstrings, 3.11 does not."""
     if isinstance(schema, list):
-        return [_tidy(item) for item in schema]
+        return [tidy(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
         key: " ".join(value.split()) if key == "description" and isinstance(value, str)
-        else _tidy(value)
+        else tidy(value)
         for key, value in schema.items()
     }  # fmt: skip
 

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from agent.cli.config import schema
-from tools import asyncapi, conditions, tables
+from tools import asyncapi, conditions, schemas, tables
 
 REGION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
 
@@ -50,6 +50,8 @@ def wanted() -> dict[Path, str]:
     files = {page: fill(page.read_text("utf-8")) for page in sorted((ROOT / "docs").glob("*.md"))}
     files[ROOT / "config" / "edge.schema.json"] = schema() + "\n"
     files[ROOT / "docs" / "asyncapi.json"] = asyncapi.document() + "\n"
+    for name, text in schemas.files().items():
+        files[ROOT / "docs" / "schemas" / name] = text + "\n"
     return files
 
 

@@ -63,7 +63,7 @@ class StockService:
     ) -> Goods:
         """What is not said stays; without any portion left it is sold out. Rejected: too_many."""
 
-        def apply(tx: sqlite3.Connection) -> Goods:
+        def apply(tx: sqlite3.Connection) -> tuple[Goods, bool]:
             old = _get(tx, sku)
             if old is None and tx.execute(_COUNT).fetchone()[0] >= GOODS_MAX:
                 raise Rejected("too_many", f"{GOODS_MAX} goods are known here already")
@@ -72,13 +72,15 @@ class StockService:
                 old, Goods(sku, name, left, bool(available), now, by, None), available
             )
             if old is not None and old._replace(changed=goods.changed, by=by) == goods:
-                return old
+                return old, False
             tx.execute(_PUT, goods)
-            self._tell(tx, goods)
             self._ring(tx, old, goods)
-            return goods
+            return goods, True
 
-        goods = await self._database.write(apply)
+        goods, news = await self._database.write(apply)
+        if news:
+            event = Stock(sku=sku, available=goods.available, by=goods.by, left=goods.left)
+            await self._recorder.record(event)
         self._bell.wake()
         self._changed()
         return goods
@@ -103,10 +105,6 @@ class StockService:
         return told._replace(
             name=name, left=left, available=available, low_since=since if low else None
         )
-
-    def _tell(self, tx: sqlite3.Connection, goods: Goods) -> None:
-        event = Stock(sku=goods.sku, available=goods.available, by=goods.by, left=goods.left)
-        self._recorder.put(tx, event)
 
     def _ring(self, tx: sqlite3.Connection, old: Goods | None, goods: Goods) -> None:
         """Once for each time that it gets low, until somebody heard it or it is low no more."""
