@@ -4,6 +4,10 @@ anywhere, and name its axe.min.js in EDGE_AXE."""
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +16,11 @@ from playwright.sync_api import Page, expect
 
 from tests.agent.page.conftest import STRANGE
 from tests.agent.page.test_browser import alert
+from tests.support import free_port, wait
 
 AXE = Path(os.environ.get("EDGE_AXE", "/nonexistent"))
 pytestmark = pytest.mark.skipif(not AXE.is_file(), reason="EDGE_AXE names no axe.min.js")
+HOUSE = Path(__file__).parents[3]
 LOCALES = pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
 
 
@@ -28,6 +34,12 @@ def faults(page: Page) -> list[str]:
         for one in found["violations"]
         if one["impact"] in ("serious", "critical")
     ]
+
+
+def test_what_nobody_could_use_is_found(served, opened):
+    page = opened(served)
+    page.evaluate("document.body.append(document.createElement('button'))")
+    assert any("button-name" in fault for fault in faults(page))
 
 
 @LOCALES
@@ -82,3 +94,24 @@ def test_the_technicians_page_can_be_used_by_everybody(served, opened, locale):
     expect(page.locator("#checks .faulty")).to_be_visible()
     assert faults(page) == []
     opened.errors.clear()
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "agent", "demo", "--no-browser", "--port", str(port)]
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log, cwd=HOUSE)
+    try:
+        wait(lambda: b"open it" in (tmp_path / "log").read_bytes(), "the demo has begun", 60)
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.wait(30)
+
+
+@LOCALES
+def test_the_demo_can_be_used_by_everybody(demo, opened, locale):
+    page = opened(None, "desktop", locale, demo)
+    expect(page.locator("button").first).to_be_visible()
+    assert faults(page) == []
