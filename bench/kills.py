@@ -106,7 +106,16 @@ class Emupos:
         port, api = house.free_port(), house.free_port()
         self._emulator = house.Emulator(folder, port, api)
         self.uri = self._emulator.uri
-        self._process = house.start(program, folder, port, api)
+        self._start = lambda: house.start(program, folder, port, api)
+        self._process = self._start()
+
+    def power(self, *, on: bool) -> None:
+        """Killed and started again: what it had not printed is gone."""
+        if on:
+            self._process = self._start()
+        else:
+            self._process.kill()
+            self._process.wait(30)
 
     def papers(self) -> list[str]:
         time.sleep(2)  # it writes the last one when nothing has come for a moment

@@ -2,6 +2,7 @@
 
     PYTHONPATH=. .venv/bin/python bench/printing.py [--jobs 300] [--uri tcp://127.0.0.1:19100]
     PYTHONPATH=. .venv/bin/python bench/printing.py --jobs 200 --emupos .cache/emupos/bin/emupos
+    PYTHONPATH=. .venv/bin/python bench/printing.py --mqtt 1000
 
 Without `--uri` the printer is the virtual one, in a process of its own behind a loopback port.
 """
@@ -12,6 +13,7 @@ import argparse
 import asyncio
 import multiprocessing
 import os
+import re
 import socket
 import statistics
 import subprocess
@@ -315,12 +317,59 @@ def against_emupos(program: str, jobs: int, rounds: int = 5) -> None:
             process.wait(30)
 
 
+def whole_agent(orders: int) -> None:
+    """A rush through a real broker into a whole agent with two printers; in order at each?"""
+    from tests.support import Mosquitto
+    from tests.system.foreign import ForeignBackEnd, order
+    from tests.system.machines import Agent, Printer, shop_config
+
+    with tempfile.TemporaryDirectory() as name:
+        folder, printers = Path(name), [Printer(), Printer()]
+        broker = Mosquitto(folder)
+        uris = [f"tcp://127.0.0.1:{printer.port}" for printer in printers]
+        stations = {"kitchen": {"stations": ["wok"]}, "bar": {"stations": ["bar"]}}
+        shop = Agent(folder / "shop", broker.port, shop_config(*uris, **stations)).start()
+        try:
+            shop.ready(online=True)
+            with ForeignBackEnd(broker.port) as backend:
+                began = time.perf_counter()
+                for n in range(1, orders + 1):
+                    items = [{"name": f"Dish {n}", "station": "wok"}]
+                    items += [{"name": f"Drink {n}", "station": "bar"}] if n % 3 == 0 else []
+                    backend.order(shop.device, order(n, items=items))
+                told = time.perf_counter() - began
+                wanted = [list(range(1, orders + 1)), list(range(3, orders + 1, 3))]
+                while time.perf_counter() - began < 600 and any(
+                    len(printer.virtual.paper) < len(numbers)
+                    for printer, numbers in zip(printers, wanted, strict=True)
+                ):
+                    time.sleep(0.05)
+                took = time.perf_counter() - began
+        finally:
+            shop.kill()
+            broker.kill()
+        found = [
+            [int(n) for n in re.findall(r"sys-(\d{5}) v1", "\n".join(printer.text))]
+            for printer in printers
+        ]
+        for printer in printers:
+            printer.close()
+    print(
+        f"{orders} orders over MQTT, told in {told:.1f} s, {sum(map(len, wanted))} tickets at two"
+        f" printers out after {took:.1f} s: {'in order' if found == wanted else 'OUT OF ORDER'}"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=300)
     parser.add_argument("--uri")
     parser.add_argument("--emupos", help="its program: only how fast tickets go there")
+    parser.add_argument("--mqtt", type=int, help="only so many orders into a whole agent")
     options = parser.parse_args()
+    if options.mqtt:
+        whole_agent(options.mqtt)
+        return
     if options.emupos:
         against_emupos(options.emupos, options.jobs)
         return
