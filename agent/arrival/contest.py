@@ -19,6 +19,7 @@ BEHIND_DB = -4.0
 RIVAL_DB = -20.0  # a place so far below its enter_rssi is no rival
 ALONE_DBS, BESIDE_DBS = 100.0, 200.0
 CLEAR_S = 12.5
+LEADS = 0.2  # of what decides
 HELD = 3.0
 STEP_S = 12.0  # what a single look may count for: a slow radio reports each 10.5 s
 
@@ -65,6 +66,13 @@ class Contest:
             return False
         claim.decided = True
         return True
+
+    def leads(self, place: str, kin: Collection[str] = ()) -> bool:
+        """Whether it is worth saying that the rider may be there, and not at a rival's."""
+        claim = self._claims.get(place)
+        if claim is None or self.elsewhere(place, kin):
+            return False
+        return claim.needed == ALONE_DBS or claim.evidence >= LEADS * claim.needed
 
     def elsewhere(self, place: str, kin: Collection[str] = ()) -> bool:
         """Whether another place was decided for."""

@@ -100,14 +100,14 @@ class Arrivals:
         self._exclusive = rivals
         self._contest = Contest()
         self._thresholds = thresholds or Thresholds()
-        self._expected: Collection[str] = ()
+        self._expected: frozenset[str] = frozenset()
         self.revise(places.places)
 
     def revise(self, places: Iterable[Place], expected: Collection[str] = ()) -> None:
         """From now on these. What was found out stays, and who is in a place that is not among
         them any more is watched until they have left it. `expected`: where something is to be
         picked up."""
-        for over in set(self._expected).difference(expected):
+        for over in self._expected.difference(expected):
             self._thresholds.forget(over)
         self._expected = frozenset(expected)
         wanted = {place.id: place for place in places}
@@ -261,6 +261,8 @@ class Arrivals:
             beacon.judge(self._now, rival, elsewhere=elsewhere)
         inside = [(rule, beacon) for rule, beacon in watched.live.items() if beacon.inside]
         if watched.state in {"outside", "unknown"}:
+            if self._disputed(watched.place.id) and not self._contest.leads(watched.place.id, kin):
+                return []
             held, watched.held = watched.held, bool(inside)
             if inside and not self._contradicted(watched.place, ride):
                 first = min(beacon.since for _, beacon in inside)
@@ -338,6 +340,10 @@ class Arrivals:
                     statements.append(Statement(said, said, "unknown", watched.place.id, evidence))
         self._doubts.clear()
         return statements
+
+    def _disputed(self, place: str) -> bool:
+        """Whether an order names another shop, so that this one may be its neighbour."""
+        return bool(self._expected - self._kin[place])
 
     def _contradicted(self, place: Place, ride: Ride) -> bool:
         if place.id in ride.excluded:
