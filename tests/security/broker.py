@@ -166,6 +166,10 @@ class Client:
         self.mqtt.publish(topic, payload, qos=1)
         return self._acks.get(timeout=10)
 
+    def denied(self) -> bool:
+        """Whether what was published last was refused: by a word, or by the end of it all."""
+        return bool(self.ends) or (not self._acks.empty() and self._acks.get() == DENIED)
+
     def subscribe(self, topic: str) -> int:
         self.mqtt.subscribe(topic, qos=1)
         return self._subacks.get(timeout=10)
