@@ -371,7 +371,7 @@ def main() -> None:
         whole_agent(options.mqtt)
         return
     if options.emupos:
-        against_emupos(options.emupos, options.jobs)
+        against_emupos(str(Path(options.emupos).resolve()), options.jobs)
         return
     importing()
     rendering()

@@ -192,45 +192,56 @@ class Dialogue:
     def resume(self, token: str) -> Evidence:
         """What proves a job of an earlier life: its note, or an answer on the connection it left.
 
-        Our own GS r comes behind everything that it wrote: when that is answered, the job's id or
-        its own GS r has been answered before, or was never written. An answer to GS r does not say
-        what it is for: it counts where nobody else can have asked, and where the printer does not
-        report by itself (ASB), because a report that was cut can look like one.
+        First we listen. Then our own GS r comes behind everything that was written: when that is
+        answered, the job's id or its own GS r has been answered before, or was never written. An
+        answer to GS r does not say what it is for: it counts while nobody else has asked, and where
+        the printer does not report by itself (ASB), because a report that was cut looks like one.
         """
         if noted := self._noted(token):
             return noted
-        if not self._transport.inherited or not self._transport.readable or not self.talks:
+        if not self._transport.inherited or not self.talks:
             return Evidence.NONE
         if not self._resuming:
             self._resuming = True
-            self._trusted = not self._settings.watch and self._asks(token)
-            self._job, self._token = token, escpos.job_id(token.encode())[-escpos.JOB_ID_BYTES :]
-            self._job_waits = self._settings.evidence == "job_id"
-            self._job_proved = False
-            if self._token in self._done:
-                self._prove()
-            self._printing_s = RESUME_S
-            self._barriers = 1
-            self._transport.write(escpos.BARRIER)
+            self._inherit(token)
+            if not self._overheard():
+                self._keeper_notes(f"{token} asked")
+                self._barriers = 1
+                self._transport.write(escpos.BARRIER)
         self._await(lambda: self._job_proved or not self._barriers)
         while not self._job_proved and self._listen(self._settings.answer_s / 4):
             pass  # our own answer would follow the job's at once
         self._resuming = False
-        if self._job_proved:
-            return Evidence.JOB_ID
-        evidence = Evidence.BARRIER if self._unasked and self._trusted else Evidence.NONE
-        if evidence is not Evidence.NONE:
-            self._note(evidence)
+        proved = Evidence.JOB_ID if self._job_proved else Evidence.NONE
+        if not self._job_proved and self._unasked and self._trusted:
+            proved = Evidence.BARRIER
+            self._note(proved)
         self._job = ""
-        return evidence
+        return proved
 
-    def _asks(self, token: str) -> bool:
-        """Whether this is the first life that asks about the job."""
-        keeper, note = self._settings.keeper, f"{token} asked"
-        if keeper is None or keeper.jotted(self._settings.name) == note:
-            return False
-        keeper.jot(self._settings.name, note)
-        return True
+    def _inherit(self, token: str) -> None:
+        """Take the job for ours, with what has been heard of it."""
+        self._printing_s = RESUME_S
+        self._job, self._token = token, escpos.job_id(token.encode())[-escpos.JOB_ID_BYTES :]
+        self._job_waits, self._job_proved = self._settings.evidence == "job_id", False
+        if self._token in self._done:
+            self._prove()
+        keeper = self._settings.keeper
+        asked = keeper is not None and keeper.jotted(self._settings.name) == f"{token} asked"
+        self._trusted = not asked and not self._settings.watch
+
+    def _overheard(self) -> bool:
+        """Whether the proof comes without being asked for: then a death now costs nothing."""
+        for _ in range(READS_MAX):
+            if self._job_proved or (self._unasked and self._trusted and not self._job_waits):
+                return True
+            if not self._listen(2 * self._settings.answer_s):
+                break
+        return False
+
+    def _keeper_notes(self, text: str) -> None:
+        if self._settings.keeper is not None:
+            self._settings.keeper.jot(self._settings.name, text)
 
     def _noted(self, token: str) -> Evidence | None:
         keeper = self._settings.keeper
@@ -290,8 +301,8 @@ class Dialogue:
 
     def _note(self, evidence: Evidence) -> None:
         """Until it is committed, for a life after this one."""
-        if self._job and self._settings.keeper is not None:
-            self._settings.keeper.jot(self._settings.name, f"{self._job} {evidence.value}")
+        if self._job:
+            self._keeper_notes(f"{self._job} {evidence.value}")
         self._job = ""
 
     def _count(self) -> int | None:
