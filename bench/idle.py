@@ -2,8 +2,9 @@
 
     .venv/bin/python bench/idle.py [--seconds 60]
 
-Both are connected to a mosquitto of their own and have nothing to do; the agent has a virtual
-printer on a TCP port (in this process), which it asks for its state. Wake-ups: voluntary switches.
+Both are connected to a mosquitto of their own with a far end that confirms, and have nothing to do;
+the agent has a virtual printer on a TCP port (in this process), which it asks for its state.
+Wake-ups: voluntary switches.
 """
 
 from __future__ import annotations
@@ -110,8 +111,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=peers.VENV.parent) as name:
         folder = Path(name)
         brokers = [Broker(folder / "a"), peers.cloud(folder / "b")]
-        cloud = Child(python("sink.py", brokers[1].port, 9))
-        cloud.hear()
+        ends = [Child(python("sink.py", broker.port, 10**6)) for broker in brokers]
+        for end in ends:
+            end.hear()
         children = {
             "shop agent": agent(folder, brokers[0].port, printer()),
             "thingsboard": peers.thingsboard(folder / "tb", brokers[1].port, []),
@@ -119,7 +121,7 @@ def main() -> None:
         try:
             measure(children, options.seconds)
         finally:
-            for child in (*children.values(), cloud, *brokers):
+            for child in (*children.values(), *ends, *brokers):
                 child.end()
 
 

@@ -40,6 +40,13 @@ class Clock(drivers.base.Clock, Protocol):
         """Unix seconds of the monotonic second `t` of this boot."""
         ...
 
+    async def tick(self, period: float) -> None:
+        """Until the next multiple of `period` s: who looks so often wakes together with others.
+
+        A device that does little spends its processor time on waking up.
+        """
+        ...
+
     def gps_time(self, t: float, utc: float) -> None:
         """A receiver said that it was `utc` (unix s) at monotonic `t`; used while NTP is away."""
         ...
@@ -70,6 +77,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+    async def tick(self, period: float) -> None:
+        await asyncio.sleep(period - time.monotonic() % period)
 
     def gps_time(self, t: float, utc: float) -> None:
         if utc >= BUILD_TIME:
@@ -129,6 +139,9 @@ class ManualClock:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._sleepers, (self._now + seconds, next(self._count), future))
         await future
+
+    async def tick(self, period: float) -> None:
+        await self.sleep(period - self._now % period)
 
     async def advance(self, seconds: float) -> None:
         """Move on, waking sleepers in their order and letting them run in between."""

@@ -104,7 +104,7 @@ class Supervisor:
 
     async def _watch(self) -> None:
         while True:
-            await self._clock.sleep(1.0)
+            await self._clock.tick(1.0)
             self._health.poll()
             stuck = self.stuck()
             for name in self._hearts:

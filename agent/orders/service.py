@@ -318,7 +318,7 @@ class OrderDesk:
                     await self._database.write(partial(table.prune, before_ms=before))
                     prune_at = self._clock.monotonic() + PRUNE_S
                 await self._look()
-            await heartbeat.idle(self._clock.sleep(LOOK_S))
+            await heartbeat.idle(self._clock.tick(LOOK_S))
 
     async def _look(self) -> None:
         """What became due by itself. The question costs no write."""

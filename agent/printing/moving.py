@@ -51,7 +51,7 @@ class Moving:
                 forget = partial(spool.forget, before_ms=now - KEEP_MS, now_ms=now)
                 await self._database.write(forget)
                 forget_at += FORGET_EVERY_S
-            await heartbeat.idle(self._clock.sleep(TICK_S))
+            await heartbeat.idle(self._clock.tick(TICK_S))
 
     async def _evacuate(self, service: PrinterService) -> None:
         """To the backup where that is well; what was here as a backup goes home if that is."""

@@ -206,12 +206,12 @@ class PrinterService:
     async def _rest(
         self, heartbeat: Heartbeat, seconds_: float, printer: Printer | None = None
     ) -> None:
-        """Until woken, until the printer says something, or for so long."""
+        """Until woken, until the printer says something, or for so long at most."""
 
         async def first() -> None:
             async with asyncio.TaskGroup() as group:
                 waits = {
-                    group.create_task(self._clock.sleep(seconds_)),
+                    group.create_task(self._clock.tick(seconds_)),
                     group.create_task(self._wake.wait()),
                 }
                 if printer is not None:

@@ -441,7 +441,7 @@ class Uplink:
 
     async def _tick(self) -> None:
         while True:
-            await self.clock.sleep(1.0)
+            await self.clock.tick(1.0)
             if self._window is None:
                 continue
             now = self.clock.monotonic()
@@ -457,7 +457,9 @@ class Uplink:
                     progress.moved = now
                     progress.patience = min(progress.patience * 2, CONFIRM_MAX_S)
                     self._rewind(stream, now)
-            self._wake.set()
+            waits = (p.ahead and now >= p.paused_until for p in self._streams.values())
+            if not self.sending or any(waits):
+                self._wake.set()
 
     async def _announce(
         self, state: Literal["online", "offline"], on_ack: Callable[[int], None] | None = None
