@@ -35,6 +35,7 @@ class FdStore:
         return self._inherited.pop(name, None)
 
     def keep(self, name: str, fd: int) -> None:
+        self.drop(name)  # an older one of this name: which of two comes back nobody could tell
         self._send(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", fd)
 
     def drop(self, name: str) -> None:

@@ -45,6 +45,7 @@ def test_what_is_kept_and_noted_comes_back_to_the_next_life(manager, tmp_path):
     store.jot("kitchen", "A1B2 job_id")
     kept = {}
     for _ in range(2):
+        assert heard(manager)[0].startswith("FDSTOREREMOVE=1")
         message, fds = heard(manager)
         lines = dict(line.split("=") for line in message.splitlines())
         assert (lines["FDSTORE"], lines["FDPOLL"]) == ("1", "0")
