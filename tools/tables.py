@@ -86,7 +86,10 @@ def device_commands() -> str:
             f"`{field.encode_name}`{'' if field.required else '?'} {_type(hint)}"
             for field, hint in _fields(entry.params)
         )
-        remote = "yes" if entry.remote else "no"
+        remote = "no"
+        if entry.remote:
+            dangerous = ", dangerous" if entry.dangerous else ""
+            remote = f"{entry.scope}, {entry.nature}{dangerous}"
         rows.append([f"`{entry.name}`", entry.summary, params or "none", remote])
     return _table(["command", "what it does", "parameters", "over MQTT"], rows)
 

@@ -1,10 +1,11 @@
-"""`config check|show|schema`."""
+"""`config check|show|diff|schema`."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from agent.layers import ConfigError
 
 if TYPE_CHECKING:
     from agent.config import Loaded
+    from agent.fleet.trial import Standing
 
 
 def add(groups: common.Groups) -> None:
@@ -20,6 +22,8 @@ def add(groups: common.Groups) -> None:
     common.command(sub, "check", "Say everything that is wrong with it.", _check)
     show = common.command(sub, "show", "Show the configuration in force.", _show)
     common.reading(show).add_argument("--origin", action="store_true", help="where each is from")
+    diff = common.command(sub, "diff", "What is wished from afar, in the file, in force.", _diff)
+    common.reading(diff)
     common.command(sub, "schema", "Print its JSON Schema, for editors.", _schema)
 
 
@@ -57,6 +61,75 @@ def _in_force(arguments: argparse.Namespace) -> Loaded:
     with contextlib.suppress(ConfigError):
         return common.load(arguments, wished.settings)
     return local
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    """Every setting that is wished, or set otherwise than the file says."""
+    import msgspec
+
+    from agent import layers
+    from agent.fleet import desired
+
+    local = common.load(arguments)
+    standing = desired.standing(Path(local.config.store.path))
+    wish = standing.waiting or standing.in_force
+    in_force = _in_force(arguments)
+    values = dict(_flat(msgspec.to_builtins(in_force.config), ""))
+    file = dict(_flat(layers.read(Path(arguments.config), environment={}).values, ""))
+    wished = dict(_flat(wish.settings, "")) if wish is not None and wish.settings else {}
+    changed = {key for key in in_force.origin if key in values and key not in file}
+    rows = [
+        {
+            "setting": key,
+            "wished": wished.get(key),
+            "file": file.get(key),
+            "in_force": values.get(key),
+            "from": in_force.origin.get(key, "default"),
+        }
+        for key in sorted(wished.keys() | changed | _overridden(in_force.origin, file))
+    ]
+    verdict = standing.verdict
+    found = {
+        "version": wish.version if wish else None,
+        "state": _state(standing),
+        "error": verdict.error if verdict else None,
+        "settings": rows,
+    }
+    return common.show(arguments, found, _diff_text)
+
+
+def _overridden(origin: Mapping[str, str], file: Mapping[str, Any]) -> set[str]:
+    """What the file says, and the environment or the command line says otherwise."""
+    return {
+        key for key in file if origin.get(key, "").startswith(("EDGE_AGENT_", "--set", "remote"))
+    }
+
+
+def _state(standing: Standing) -> str:
+    if standing.verdict is not None:
+        return standing.verdict.state
+    if standing.waiting is not None:
+        return "waiting"
+    if standing.in_force is None:
+        return "nothing is wished"
+    return "on trial" if standing.trial else "in force"
+
+
+def _diff_text(found: dict[str, Any]) -> str:
+    version = "" if found["version"] is None else f"version {found['version']}: "
+    lines = [f"{version}{found['state']}" + (f"; {found['error']}" if found["error"] else "")]
+    header = ["setting", "wished", "file", "in force", "from"]
+
+    def cell(value: Any) -> str:
+        return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+    rows: list[list[object]] = [
+        [row["setting"], cell(row["wished"]), cell(row["file"]), cell(row["in_force"]), row["from"]]
+        for row in found["settings"]
+    ]
+    if rows:
+        lines.append(common.table(rows, header))
+    return "\n".join([common.plain(lines[0]), *lines[1:]])
 
 
 def _schema(_arguments: argparse.Namespace) -> int:

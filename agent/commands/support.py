@@ -32,7 +32,7 @@ class SupportCommands:
 
     def add_to(self, table: CommandTable) -> None:
         add = table.add
-        add("log.tail", "The last of the log.", self.log, TailLog, changes=False, remote=False)
+        add("log.tail", "The last of the log.", self.log, TailLog, changes=False)
         add("log.level", "Log more, or less, for a while.", self.set_level, SetLogLevel)
 
     async def log(self, params: TailLog, _by: str) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class DesiredConfig:
         why all of it is, where it does not fit the device's own file any more."""
         self._database = database
         self._clock = clock
+        self._health = health
         self._recorder = recorder
         self._problems = problems
         self._restart = restart
@@ -81,7 +82,7 @@ class DesiredConfig:
         self._news = asyncio.Event()
         verdict = standing.verdict
         if verdict is not None and verdict.state == "rolled_back":
-            health.set(
+            self._health.set(
                 CONDITION,
                 f"configuration {verdict.version} was taken back: {verdict.error}. The one before"
                 " is in force; send a higher version",
@@ -264,6 +265,11 @@ def _harmless(section: str, within: object) -> bool:
 def stored(path: Path) -> Desired | None:
     """What is in force, for who only looks; None when there is nothing."""
     return _peek(path).in_force
+
+
+def standing(path: Path) -> Standing:
+    """All that is known of what was wished, for who only looks."""
+    return _peek(path)
 
 
 def begin(path: Path, clock: Clock) -> Standing:
