@@ -13,7 +13,7 @@ from agent.layers import ConfigError
 from agent.words import Words
 
 Check = Callable[[str], str | None]  # what is wrong with it, and what to do
-YES = ("y", "yes", "是", "对", "好", "有")
+YES = ("y", "yes", "是", "对", "好", "有", "听")
 NO = ("n", "no", "否", "不", "没有")
 
 

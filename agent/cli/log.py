@@ -35,16 +35,20 @@ def _log(arguments: argparse.Namespace) -> int:
         common.ask(arguments, "log.level", level=arguments.set_level, minutes=arguments.minutes)
     found = common.ask(arguments, "log.tail", limit=arguments.lines, level=arguments.level)
     _show(arguments, found["lines"])
-    if not arguments.follow:
-        return 0
-    import asyncio
+    if arguments.follow:
+        import asyncio
 
+        asyncio.run(_follow(arguments, found["last"]))
+    return 0
+
+
+async def _follow(arguments: argparse.Namespace, last: int) -> None:
+    """Until Ctrl-C, or until the agent ends."""
     from agent.core.clock import SystemClock
 
     clock = SystemClock()
-    last = found["last"]
     while True:
-        asyncio.run(clock.sleep(1.0))
+        await clock.sleep(1.0)
         found = common.ask(arguments, "log.tail", after=last, limit=PAGE, level=arguments.level)
         if found["last"] < last:  # the agent was started again
             last = 0

@@ -854,4 +854,42 @@ SAYINGS = {
     ),
     "set the technician's PIN of the page": "设置页面的技术员 PIN 码",
     "PIN, 6 to 12 digits": "PIN 码，6 到 12 位数字",
+    # --- status, watch and what staff do ----------------------------------------------------------
+    "{role} {device} at {site}, agent {agent}": "{role} {device}，{site}，程序版本 {agent}",
+    "back end: connected{since}; waiting: {waiting}": "后台：已连接{since}；等待发送：{waiting}",
+    "back end: NOT connected{since}; waiting: {waiting}": "后台：没有连接{since}；等待发送：{waiting}",
+    " since {t} UTC": "（{t} UTC 起）",
+    ", the oldest from {t} UTC": "，最早的是 {t} UTC",
+    "; given up because they waited too long: {gone}": "；等待太久已放弃：{gone}",
+    "printer {name}: {state}, {n} waiting": "打印机 {name}：{state}，{n} 张等待",
+    "alert {cause}: {state} {order}": "提醒 {cause}：{state} {order}",
+    "rider: {duty}, consent {consent}": "骑手：{duty}，同意书 {consent}",
+    "receiver: no fix yet": "接收机：还没有定位",
+    "receiver: {mode}, {age} s old, {lat}, {lon}, within {acc} m": (
+        "接收机：{mode}，{age} 秒前，{lat}, {lon}，误差 {acc} 米内"
+    ),
+    "orders, the newest first:": "订单（最新的在前）：",
+    "ready to print": "就绪",
+    "sounding": "正在响",
+    "escalated": "已升级",
+    "held": "等待决定",
+    "fault": "故障",
+    "printing": "正在打印",
+    "queued": "等待打印",
+    "printed": "已打印",
+    "sent_unconfirmed": "已发送未确认",
+    "in_doubt": "可能已打印",
+    "rerouted": "已转打",
+    "expired": "已过时",
+    "parked": "搁置",
+    "nothing to do": "没有要做的",
+    "Did you hear a chime and a voice? [y/n]": "听到提示音和语音了吗？[y/n]",
+    "The samples went somewhere else. Is the loudspeaker on and plugged in? Is the card muted"
+    " (alsamixer)? Is it the right one? `aplay -L` lists them; sound.device names it, for a service"
+    " best itself, as in plughw:CARD=Device.": (
+        "声音没有从喇叭出来。喇叭开了吗、插好了吗？声卡静音了吗（alsamixer）？声卡选对了吗？"
+        "`aplay -L` 可列出；在 sound.device 里写明，服务最好直接写声卡，如 plughw:CARD=Device。"
+    ),
+    "sound.volume is {volume}; 1 is the loudest": "sound.volume 现为 {volume}；1 最响",
+    "say --left N, --sold-out or --available": "请写 --left 数量、--sold-out 或 --available",
 }
