@@ -8,7 +8,7 @@ half of the neighbouring bins)
 Quieter ones are mostly leaks through floors and atria, and beacons heard together are not
 independent: hence five, and the factor 0.5. What was believed 10 s ago is the prior, a tenth of it
 spread over all floors, because riders take lifts. No floor is named up to a probability of 0.5, nor
-when no known address was heard for three windows.
+when no known address was heard for three windows, nor by a model of one floor only.
 """
 
 from __future__ import annotations
@@ -58,6 +58,10 @@ class FloorModel(msgspec.Struct, frozen=True):
         return wrong
 
 
+def bin_of(model: FloorModel, rssi: float) -> int:
+    return bisect_right(model.bin_edges_dbm, rssi)
+
+
 @dataclass(frozen=True, slots=True)
 class FloorAnswer:
     floor: str
@@ -98,8 +102,11 @@ class FloorFilter:
                 self._beliefs.popleft()
             self._beliefs.append((now, self._step(now)))
         floor, share = max(self._beliefs[-1][1].items(), key=lambda item: item[1])
+        alone = len(self.model.windows) < 2  # nothing to tell it from
         stale = now - self._last > STALE_WINDOWS * window
-        return None if stale or share <= ABSTAIN_UP_TO + 1e-9 else FloorAnswer(floor, share)
+        return (
+            None if stale or alone or share <= ABSTAIN_UP_TO + 1e-9 else FloorAnswer(floor, share)
+        )
 
     def _step(self, now: float) -> Mapping[str, float]:
         scores = {floor: math.log(p) for floor, p in self._prior(now).items()}
@@ -127,7 +134,7 @@ class FloorFilter:
 
     def _log_likelihood(self, address: str, rssi: int) -> dict[str, float]:
         """By floor."""
-        at = bisect_right(self.model.bin_edges_dbm, rssi)
+        at = bin_of(self.model, rssi)
         floors = self.model.beacons[address]
         scores = {}
         for floor, windows in self.model.windows.items():

@@ -91,6 +91,7 @@ class Arrivals:
         self._by_identity: dict[str, list[tuple[_Watched, BeaconRule, BeaconPresence]]] = {}
         self._building = places.building
         self._floor = FloorFilter(places.floor_model) if places.floor_model else None
+        self._floors = frozenset(places.floor_model.windows if places.floor_model else ())
         self._told: FloorAnswer | None = None
         self._answer: FloorAnswer | None = None
         self._now = 0.0  # the radio's time: that of the last advert
@@ -352,7 +353,10 @@ class Arrivals:
 
     def _impossible(self, place: Place, ride: Ride) -> bool:
         answer = self._answer
-        elsewhere = answer is not None and place.floor not in {None, answer.floor}
+        # A floor that nobody surveyed is one that the model cannot name.
+        elsewhere = (
+            answer is not None and place.floor in self._floors and place.floor != answer.floor
+        )
         return elsewhere or place.id in ride.excluded
 
     def _evidence(self, rule: BeaconRule, beacon: BeaconPresence) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Places:
     places: Sequence[Place] = ()
     floor_model: FloorModel | None = None
     building: str = ""  # the floor model's name
+    floor_file: str = ""  # as `floor_model` names it, beside places.toml
 
 
 def configured(path: str | None) -> Places:
@@ -88,7 +89,7 @@ def load(path: Path) -> Places:
     places = _places(top.place, problems)
     if problems:
         raise ConfigError([f"{path}: {problem}" for problem in problems])
-    return Places(places, model, building.stem if building else "")
+    return Places(places, model, building.stem if building else "", top.floor_model or "")
 
 
 def _places(tables: Sequence[object], problems: list[str]) -> list[Place]:

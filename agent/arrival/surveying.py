@@ -66,6 +66,17 @@ def merged(text: str, place: Place) -> str:
     return joined
 
 
+def with_floor_model(text: str, file: str) -> str:
+    """`text` with a `floor_model` above all else, for one that has none."""
+    new = f"floor_model = {_text(file)}\n\n{text}"
+    try:
+        changed, before = tomllib.loads(new), tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"the file of places cannot be changed: {error}"]) from error
+    assert changed == {"floor_model": file} | before
+    return new
+
+
 def has(text: str, place: str) -> bool:
     return any(other.get("id") == place for other in tomllib.loads(text).get("place", []))
 

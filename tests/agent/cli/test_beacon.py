@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.arrival import fingerprints
 from agent.arrival.overview import Row
 from agent.arrival.places import load
 from agent.cli import main
@@ -75,6 +76,46 @@ def test_learn_measures_writes_and_asks_before_it_replaces(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert main(learn) == 1
     assert "--yes asks nothing" in capsys.readouterr().err
+
+
+def test_two_floors_are_walked_about_and_a_place_adds_to_its_own(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fingerprints, "WINDOW_S", 0.4)
+    places = config.parent / "places.toml"
+    places.write_text("# ours\n")
+    at = ["--config", str(config), "--set", "beacons.replay.speed=16"]
+    slow = ["--config", str(config), "--set", "beacons.replay.speed=8"]  # for a threshold
+
+    def windows() -> tuple[int, ...]:
+        found = json.loads((config.parent / "floors.json").read_text())["windows"]
+        return tuple(found[floor] for floor in ("F1", "F2"))
+
+    assert main(["beacon", "floor", "F1", "--yes", *at]) == 0
+    assert "one floor alone" in capsys.readouterr().out
+    assert places.read_text() == 'floor_model = "floors.json"\n\n# ours\n'
+    assert main(["beacon", "floor", "F2", "--yes", *at]) == 0
+    before = windows()
+    assert min(before) >= 3
+    assert main(["beacon", "floor", "F2", "--add", "--yes", *at]) == 0
+    assert windows()[0] == before[0]
+    assert windows()[1] >= before[1] + 3
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert main(["beacon", "floor", "F2", *at]) == 1
+    assert main(["beacon", "learn", "shop", "--floor", "F1", "--yes", *slow]) == 0
+    assert windows()[0] >= before[0] + 3
+    found = load(places)
+    assert found.floor_model is not None
+    assert (found.building, [place.floor for place in found.places]) == ("floors", ["F1"])
+
+
+def test_a_walk_without_beacons_is_told_and_changes_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (config.parent / "adverts.csv").write_text("t,address,rssi\n0,C0:00:00:00:00:01,-60\n")
+    assert main(["beacon", "floor", "F1", "--yes", "--config", str(config)]) == 1
+    assert "half a minute" in capsys.readouterr().err
+    assert not (config.parent / "places.toml").exists()
 
 
 def test_what_is_recorded_is_what_replay_reads(config: Path, tmp_path: Path) -> None:
