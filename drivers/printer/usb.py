@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -20,6 +21,7 @@ from drivers.printer.transport import Settings, Transport
 
 PRINTER_CLASS = 7  # USB class of printers
 CHUNK = 4096
+_TEMPDIR = threading.Lock()  # where temporary files go is said for the whole process
 _ADDRESS = re.compile(r"(?:([0-9a-fA-F]{4}):([0-9a-fA-F]{4}))?(?:/(.+))?")
 
 
@@ -153,8 +155,8 @@ def _endpoints(device: Any) -> tuple[int, int | None]:
 @contextlib.contextmanager
 def _without_litter() -> Any:
     """Importing escpos makes a temporary folder for a cache that never hits, and leaves it."""
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory() as scratch:
+    with _TEMPDIR, tempfile.TemporaryDirectory() as scratch:
+        before = tempfile.tempdir
         tempfile.tempdir = scratch
         try:
             yield

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from drivers.printer import escpos  # noqa: E402
 from drivers.printer.elements import Cut, Run, Text  # noqa: E402
 from drivers.printer.session import open_session  # noqa: E402
 from drivers.printer.transport import Settings  # noqa: E402
-from drivers.printer.usb import connect  # noqa: E402
+from drivers.printer.usb import _without_litter, connect  # noqa: E402
 from drivers.printer.virtual import VirtualPrinter  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -177,3 +178,15 @@ def test_opening_leaves_no_litter():
         )  # fmt: skip
         assert "usb" in out.stdout.lower()
         assert list(Path(folder).iterdir()) == []
+
+
+def test_printers_that_are_opened_at_once_do_not_take_each_other_s_folder():
+    def opening(_: int) -> None:
+        for _ in range(30):
+            with _without_litter():
+                tempfile.mkdtemp()
+
+    before = tempfile.tempdir
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(opening, range(8)))  # raises what a thread raised
+    assert tempfile.tempdir == before
