@@ -11,6 +11,7 @@ from pathlib import Path
 from agent.checks import Finding
 from agent.config import Config
 from agent.core.clock import SystemClock
+from agent.fleet.identity import looked_after, tls_files
 from agent.uplink import words
 from agent.uplink.dial import Dialler
 from agent.uplink.values import LinkSettings
@@ -18,6 +19,7 @@ from agent.uplink.values import LinkSettings
 PROC = Path("/proc")
 WEAK_DBM = -75  # below it packets are lost; -67 is good
 SOON_DAYS = 14
+LATE = 0.2  # of a life: by then the agent should have renewed its own certificate
 
 
 def wifi(_config: Config, proc: Path = PROC) -> Iterator[Finding]:
@@ -59,15 +61,15 @@ def broker(config: Config) -> Iterator[Finding]:
 
 async def _reach(config: Config, url: str) -> None:
     """As the agent connects, as far as TLS."""
-    uplink = config.uplink
-    files = (Path(file) if file else None for file in (uplink.ca, uplink.cert, uplink.key))
-    ca, cert, key = files
-    settings = LinkSettings(url, config.device.id, ca=ca, cert=cert, key=key)
+    settings = LinkSettings(
+        url, config.device.id, files=lambda: tls_files(config), tls_min=config.uplink.tls_min
+    )
     (await Dialler(settings).dial(url)).close()
 
 
 def certificates(config: Config) -> Iterator[Finding]:
     """How long our own and the authority's are good."""
+    yield from _identity(config)
     page = config.page
     files = [config.uplink.cert, config.uplink.ca, page.cert if page else None]
     now = SystemClock().wall()
@@ -86,6 +88,25 @@ def certificates(config: Config) -> Iterator[Finding]:
         else:
             text = f"{file} is good for {days} days"
         yield Finding("certificates", days >= SOON_DAYS, text)
+
+
+def _identity(config: Config) -> Iterator[Finding]:
+    """Of a device that looks after its own; it renews it when half of its life is over."""
+    identity = looked_after(config)
+    if identity is None or identity.hidden:
+        return
+    about = identity.about()
+    if about is None:
+        text = "this device has no certificate → sudo edge-agent enroll CODE, or name uplink.cert"
+        yield Finding("certificates", identity.enrolled, text)
+        return
+    left = about.not_after - SystemClock().wall()
+    text = f"{about.device} has its certificate for {left / 86400:.0f} days more"
+    if left < 0:
+        text = f"the certificate ended {-left / 86400:.0f} days ago → sudo edge-agent enroll"
+    elif left < LATE * (about.not_after - about.not_before):
+        text += " and should have a new one → does the authority run?"
+    yield Finding("certificates", left >= LATE * (about.not_after - about.not_before), text)
 
 
 def _ends(pem: Path) -> float:

@@ -115,12 +115,14 @@ def _reachable(config: Config) -> bool:
     agent's own connection."""
     import asyncio
 
+    from agent.fleet.identity import tls_files
     from agent.uplink.dial import Dialler
     from agent.uplink.values import LinkSettings
 
     uplink = config.uplink
-    ca, cert, key = (Path(f) if f else None for f in (uplink.ca, uplink.cert, uplink.key))
-    settings = LinkSettings(uplink.url, config.device.id, ca=ca, cert=cert, key=key)
+    settings = LinkSettings(
+        uplink.url, config.device.id, files=lambda: tls_files(config), tls_min=uplink.tls_min
+    )
 
     async def dial() -> bool:
         for url in (uplink.url, *uplink.fallbacks):

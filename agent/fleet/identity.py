@@ -16,11 +16,15 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from agent.uplink.values import TlsFiles
 from drivers.base import DriverError
+
+if TYPE_CHECKING:  # the process with the cryptography needs no settings
+    from agent.config import Config
 
 KEY, CERT, CA, ABOUT = "key.pem", "cert.pem", "ca.pem", "about.json"
 CURRENT, NEXT, NEW = "current", "next", "new"
@@ -44,8 +48,13 @@ class Identity:
         self.folder = folder
 
     @property
+    def hidden(self) -> bool:
+        """Whether this process may not look into it: only the agent's user and root may."""
+        return self.folder.exists() and not os.access(self.folder, os.R_OK | os.X_OK)
+
+    @property
     def enrolled(self) -> bool:
-        return (self.folder / CURRENT / KEY).exists()
+        return not self.hidden and (self.folder / CURRENT / KEY).exists()
 
     @property
     def trying(self) -> bool:
@@ -56,6 +65,13 @@ class Identity:
         """What a connection needs; `cert` has the chain up to the root's child."""
         at = self.folder / which
         return TlsFiles(ca=at / CA, cert=at / CERT, key=at / KEY)
+
+    def in_use(self, ca: Path | None) -> TlsFiles:
+        """What a connection uses now; `ca`: what the configuration says to trust instead."""
+        if not self.enrolled:
+            return TlsFiles(ca)
+        own = self.files()
+        return own if ca is None else own._replace(ca=ca)
 
     def about(self, which: str = CURRENT) -> About | None:
         """None where there is none, or where it cannot be read."""
@@ -168,6 +184,24 @@ def _give(path: Path, like: Path) -> None:
 def beside(store: Path) -> Identity:
     """The identity that belongs to a store."""
     return Identity(store.parent / "identity")
+
+
+def looked_after(config: Config) -> Identity | None:
+    """The one that the agent renews by itself; None where the configuration names a certificate, a
+    user name, or no TLS."""
+    uplink = config.uplink
+    if not uplink.url.startswith("mqtts:") or uplink.cert or uplink.username:
+        return None
+    return beside(Path(config.store.path))
+
+
+def tls_files(config: Config) -> TlsFiles:
+    """What a connection with this configuration uses now; OSError where we may not see it."""
+    uplink, own = config.uplink, looked_after(config)
+    if own is not None and own.hidden:
+        raise OSError(f"the certificate in {own.folder} is for the agent's user alone: use sudo")
+    ca, cert, key = (Path(file) if file else None for file in (uplink.ca, uplink.cert, uplink.key))
+    return TlsFiles(ca, cert, key) if own is None else own.in_use(ca)
 
 
 def hardware(root: Path = Path("/")) -> str:

@@ -71,13 +71,6 @@ class IdentityService:
 
     # --- what a connection asks -------------------------------------------------------------------
 
-    def files(self, ca: Path | None) -> TlsFiles:
-        """Those in use; `ca`: what the configuration says to trust instead."""
-        if not self.identity.enrolled:
-            return TlsFiles(ca)
-        own = self.identity.files()
-        return own if ca is None else own._replace(ca=ca)
-
     def floor(self) -> float | None:
         """While nobody has set the clock: a time that has surely passed (unix s). The authority
         dated our certificate, and no machine that runs this release is older than it."""

@@ -98,14 +98,17 @@ def update(house: House) -> None:
 def _identity(house: House) -> IdentityService | None:
     """None where the configuration names a certificate, a password, or no TLS."""
     uplink = house.config.uplink
-    if not uplink.url.startswith("mqtts:") or uplink.cert or uplink.username:
-        return None
-    from agent.fleet.identity import beside, hardware
+    if not uplink.url.startswith("mqtts:"):
+        return None  # and nothing of it is loaded
+    from agent.fleet.identity import hardware, looked_after
     from agent.fleet.identity_service import IdentityService
 
+    identity = looked_after(house.config)
+    if identity is None:
+        return None
     return IdentityService(
         device=house.config.device.id,
-        identity=beside(Path(house.config.store.path)),
+        identity=identity,
         hardware=hardware(),
         clock=house.clock,
         health=house.health,
@@ -136,7 +139,7 @@ def _settings(house: House, identity: IdentityService | None) -> LinkSettings:
         cert=path(uplink.cert),
         key=path(uplink.key),
         tls_min=uplink.tls_min,
-        files=None if identity is None else lambda: identity.files(path(uplink.ca)),
+        files=None if identity is None else lambda: identity.identity.in_use(path(uplink.ca)),
         floor=None if identity is None else identity.floor,
     )
 

@@ -8,15 +8,18 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent import checks
 from agent.checks import CHECKS, Finding, devices, files, machine, network
 from agent.cli import common, main
 from agent.config import Config, load
+from agent.fleet.identity import About, Identity
 from tests.agent.cli.terminal import at_terminal
 
 TEXT = """
@@ -126,6 +129,37 @@ def test_a_certificate_says_how_long_it_is_good(tmp_path: Path) -> None:
     assert "renew" in own.text
     assert not own.ok
     assert "no certificate" in authority.text
+
+
+def test_a_certificate_that_the_agent_looks_after_is_found(tmp_path: Path) -> None:
+    shop = config(tmp_path, '[uplink]\nurl = "mqtts://broker.example"')
+    assert "edge-agent enroll" in only(network.certificates(shop)).text
+    now = time.time()
+    identity = Identity(tmp_path / "store" / "identity")
+    for left_days, ok, words in (
+        (12, True, "12 days more"),
+        (3, False, "authority"),
+        (-2, False, "ended"),
+    ):
+        identity.begin()
+        end = int(now + left_days * 86400) + 60
+        about = About("sh-1", "01", "board", end - 30 * 86400, end)
+        identity.write("about.json", msgspec.json.encode(about))
+        identity.write("key.pem", b"")
+        identity.adopt(trial=False)
+        found = only(network.certificates(shop))
+        assert found.ok == ok
+        assert words in found.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root sees everything")
+def test_who_may_not_see_the_certificate_is_told_to_use_sudo(tmp_path: Path) -> None:
+    shop = config(tmp_path, '[uplink]\nurl = "mqtts://127.0.0.1:1"')
+    identity = Identity(tmp_path / "store" / "identity")
+    identity.begin()
+    identity.folder.chmod(0)
+    assert "sudo" in only(network.broker(shop)).text
+    assert list(network.certificates(shop)) == []
 
 
 def test_the_database_is_looked_into_beside_the_agent(tmp_path: Path) -> None:
