@@ -209,6 +209,7 @@ class App:
             open_commands=await house.commands.open_commands(),
             duty=house.duty.state if house.duty else None,
             boot_nonce=house.boot_nonce,
+            trying=house.update is not None and house.update.trying,
         )
 
     async def _birth(self) -> None:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agent.cli import common
+from agent.cli import common, operate
 from agent.contract.errors import Rejected
 
 KEY_FILE = "EDGE_SIGNING_KEY"  # names the file, for who runs many of these
@@ -18,6 +18,7 @@ KEY_FILE = "EDGE_SIGNING_KEY"  # names the file, for who runs many of these
 
 def add(groups: common.Groups) -> None:
     sub = common.group(groups, "fleet", "Look after many devices: the back end's tools.")
+    operate.add(sub)
     audit = common.group(sub, "audit", "What devices say that was done on them.")
     verify = _tool(audit, "verify", "Find where an audit chain breaks.", _verify)
     verify.add_argument(
@@ -110,7 +111,7 @@ def _sign(arguments: argparse.Namespace) -> int:
     if not isinstance(params, dict) or (config and arguments.version is None):
         common.complain("give a JSON object; a configuration also needs --version")
         return 2
-    seed = _seed(arguments.key)
+    seed = seed_of(arguments.key)
     now = int(SystemClock().wall() * 1000)
     minutes = arguments.minutes or (365 * 1440 if config else 10)
     cmd_id = "" if config else arguments.id or secrets.token_hex(8)
@@ -137,7 +138,7 @@ def _sign(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _seed(file: Path | str | None) -> bytes:
+def seed_of(file: Path | str | None) -> bytes:
     if file is None:
         raise Rejected(
             "no_key", f"--key is missing; `fleet keygen FILE` makes one (or ${KEY_FILE})"

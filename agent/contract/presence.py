@@ -27,3 +27,4 @@ class Presence(msgspec.Struct, frozen=True, omit_defaults=True):
     open_commands: list[str] = []  # accepted and not finished
     duty: Literal["off", "idle", "delivering"] | None = None  # of a rider, who is located so
     boot_nonce: str = ""  # new with each start of the agent; a signed request may name it
+    trying: bool = False  # a release that has not proven itself yet

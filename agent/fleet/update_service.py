@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,12 @@ class UpdateService:
         troubles: Callable[[], set[str]],
         recorder: Recorder,
         confirmed: Callable[[int], bool],
+        announce: Callable[[], Awaitable[None]],
         prefix: Path | None = None,
     ) -> None:
         """`box`: where requests are left; `troubles()`: codes of what a release could be to blame
-        for; `confirmed(seq)`: of the critical stream; `prefix`: of this process's environment,
-        which is a slot or is not."""
+        for; `confirmed(seq)`: of the critical stream; `announce`: says `trying` anew; `prefix`: of
+        this process's environment, which is a slot or is not."""
         self._slots = slots
         self._box = box
         self._database = database
@@ -59,8 +60,10 @@ class UpdateService:
         self._troubles = troubles
         self._recorder = recorder
         self._confirmed = confirmed
+        self._announce = announce
         self._slot = (prefix or Path(sys.prefix)).resolve().name
         self._asked = asyncio.Event()
+        self.trying = self._is_ours(self._slots.trial())
 
     async def start(self, version: str) -> str:
         """Ask the updater for a release; the id that its events will bear."""
@@ -99,9 +102,9 @@ class UpdateService:
         while True:
             await self._tell_result()
             trial = self._slots.trial()
-            if trial is not None and trial.slot == self._slot:
+            if trial is not None and self._is_ours(trial):
                 await self._prove(trial, heartbeat)
-            while self._waiting() is not None:  # until the updater took the request away
+            while self._waiting() is not None or self._is_ours(self._slots.trial()):
                 await heartbeat.idle(self._clock.sleep(LOOK_S))
                 await self._tell_result()
             await self._tell_result()
@@ -141,6 +144,12 @@ class UpdateService:
             self._recorder.put(tx, _told(result))
 
         await self._database.write(store)
+        if self.trying and not self._is_ours(self._slots.trial()):
+            self.trying = False
+            await self._announce()
+
+    def _is_ours(self, trial: Trial | None) -> bool:
+        return trial is not None and trial.slot == self._slot
 
     def _waiting(self) -> Request | None:
         return left(self._box / REQUEST, Request)

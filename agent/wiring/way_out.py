@@ -91,6 +91,7 @@ def update(house: House) -> None:
         troubles,
         house.outbox,
         lambda seq: house.outbox.acked("critical") >= seq,
+        lambda: house.uplink.announce(),
     )
     house.rooms.append(house.update)
 

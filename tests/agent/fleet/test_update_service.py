@@ -31,6 +31,7 @@ class Device:
         self.box = folder / "update"
         self.troubles: set[str] = set()
         self.confirmed = False
+        self.announced: list[bool] = []
         self.service = UpdateService(
             self.slots,
             self.box,
@@ -39,8 +40,12 @@ class Device:
             lambda: self.troubles,
             self.recorder,
             lambda _seq: self.confirmed,
+            self._announce,
             prefix=folder / "opt" / "slots" / slot,
         )
+
+    async def _announce(self) -> None:
+        self.announced.append(self.service.trying)
 
     def states(self) -> list[str]:
         return [body.state for body in self.recorder.bodies if isinstance(body, Update)]
@@ -134,9 +139,9 @@ def test_how_an_update_ended_is_told_once_whoever_runs_then(folder: Path) -> Non
 
 
 def test_the_proof_needs_the_back_end_s_word_and_quiet(folder: Path) -> None:
-    device = Device(folder, slot="new")
     trial = Trial("new", "old", "1.1", "r1")
-    device.slots.begin(trial)
+    Slots(folder / "opt", folder / "state").begin(trial)
+    device = Device(folder, slot="new")
 
     async def story() -> None:
         await until(lambda: device.states() == ["trying"])
@@ -149,7 +154,10 @@ def test_the_proof_needs_the_back_end_s_word_and_quiet(folder: Path) -> None:
         device.troubles = set()
         await device.pass_time(STEADY_S + 3)
         await until(lambda: device.verdict() == Verdict("r1", "new"))
+        assert device.service.trying
         await device.tell(device.slots.keep(trial))
+        await device.pass_time(2)
+        await until(lambda: device.announced == [False])
         assert device.service.status()["last"] == "1.1 kept"
 
     play(device, story)
