@@ -34,6 +34,7 @@ def _others(groups: common.Groups) -> None:
         beacon,
         bundle,
         ca,
+        completion,
         config,
         consume,
         device,
@@ -41,6 +42,7 @@ def _others(groups: common.Groups) -> None:
         fleet,
         gps,
         log,
+        man,
         page,
         queue,
         replay,
@@ -70,6 +72,8 @@ def _others(groups: common.Groups) -> None:
         enroll,
         ca,
         update,
+        completion,
+        man,
     ):
         module.add(groups)
 

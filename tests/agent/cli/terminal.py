@@ -19,7 +19,14 @@ CTRL_C, ENTER = "\x03", "\r"
 def at_terminal(
     arguments: Sequence[str], talk: Sequence[tuple[str, str]], **environment: str
 ) -> tuple[int, str]:
-    """`edge-agent ARGUMENTS` in a pty: (exit status, all that was on the screen).
+    """`edge-agent ARGUMENTS` at a terminal; see in_terminal."""
+    return in_terminal([sys.executable, "-m", "agent", *arguments], talk, **environment)
+
+
+def in_terminal(
+    command: Sequence[str], talk: Sequence[tuple[str, str]], **environment: str
+) -> tuple[int, str]:
+    """A program in a pty: (exit status, all that was on the screen).
 
     `talk`: when this is read (behind what was answered last), that is typed.
     """
@@ -28,7 +35,7 @@ def at_terminal(
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.chdir(ROOT)
         variables = os.environ | {"TERM": "xterm", "LANG": "C.UTF-8", "LC_ALL": ""} | environment
-        os.execve(sys.executable, [sys.executable, "-m", "agent", *arguments], variables)
+        os.execvpe(command[0], list(command), variables)
     seen, at, end, left, typed = b"", 0, time.monotonic() + DEADLINE_S, list(talk), ""
     try:
         while time.monotonic() < end:
