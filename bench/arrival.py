@@ -1,6 +1,7 @@
 """Who says best whether the rider is in a zone? Ours and the filters in use elsewhere, on walks.
 
     bench/arrival.py RECORDINGS [--radius 4 --radius 6]
+    bench/arrival.py RECORDINGS --air
 
 RECORDINGS holds the Position-Annotated BLE RSSI Dataset of Danis et al.: `sensors.dev` and
 `*.mbd.gz` (16 columns: unix s, sensor, beacon, RSSI, x, y, z in m, ...). Its sensors stand for
@@ -8,6 +9,10 @@ beacons, the carried beacon for the rider's kit. Every walk is judged with thres
 other walks, each peer's on its own filter (greatest F1 of ticks of 0.25 s); ours gets the ones of
 "p75 of 3 s", 2.5 dB higher, which is what a survey gives. The peers' filters are written from their
 published sources; their own decision layers are not.
+
+`--air` measures what a simulation of the radio needs: how far each packet is from the best line of
+level over log distance (one a walk and sensor), and how much of that is alike for two packets of a
+sensor that were heard so many metres apart.
 """
 
 from __future__ import annotations
@@ -22,7 +27,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import hypot
+from itertools import pairwise
+from math import dist, hypot, log10
 from pathlib import Path
 
 import common
@@ -53,6 +59,7 @@ class Walk:
     ticks: list[float]
     heard: dict[str, Packets]
     distance: dict[str, list[float]]
+    route: list[tuple[float, float]]  # m, at every tick
 
 
 def read(folder: Path) -> list[Walk]:
@@ -70,7 +77,7 @@ def read(folder: Path) -> list[Walk]:
         ticks = [rows[0][0] + n * TICK_S for n in range(count + 1)]
         route = list(interpolated([(t, x, y) for t, _, _, x, y in rows], ticks))
         distance = {a: [hypot(x - px, y - py) for x, y in route] for a, (px, py) in places.items()}
-        walks.append(Walk(path.name.split("_all")[0], ticks, heard, distance))
+        walks.append(Walk(path.name.split("_all")[0], ticks, heard, distance, route))
     return walks
 
 
@@ -275,12 +282,56 @@ def figures(walks: list[Walk], answers: Answers, radius: float) -> list[str]:
     ]
 
 
+# --- the air --------------------------------------------------------------------------------------
+
+STEPS_M = (0.0, 0.03, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+LATER = 60  # packets of the same sensor that each is compared with
+
+
+def air(walks: list[Walk]) -> list[list[str]]:
+    slopes, squares = [], []
+    alike: dict[int, list[float]] = defaultdict(list)
+    for walk in walks:
+        for address, packets in walk.heard.items():
+            good = [(t, rssi) for t, rssi in packets if rssi not in {0, 127}]
+            if len(good) < 100:
+                continue
+            way = [(now, *at) for now, at in zip(walk.ticks, walk.route, strict=True)]
+            places = list(interpolated(way, [t for t, _ in good]))
+            far = list(interpolated([(now, d, 0.0) for now, d in
+                                     zip(walk.ticks, walk.distance[address], strict=True)],
+                                    [t for t, _ in good]))  # fmt: skip
+            logs = [-10 * log10(max(0.5, d)) for d, _ in far]
+            slope, level = statistics.linear_regression(logs, [rssi for _, rssi in good])
+            off = [r - level - slope * x for (_, r), x in zip(good, logs, strict=True)]
+            slopes.append(slope)
+            squares += [value * value for value in off]
+            for n, value in enumerate(off):
+                for later in range(n + 1, min(n + LATER, len(off))):
+                    moved = dist(places[n], places[later])
+                    alike[bisect_right(STEPS_M, moved)].append(value * off[later])
+    variance = statistics.fmean(squares)
+    rows = [
+        ["n, quartiles", " / ".join(f"{q:.2f}" for q in statistics.quantiles(slopes, n=4))],
+        ["shadow, fading and noise, 1 sigma", f"{variance**0.5:.1f} dB"],
+    ]
+    rows += [
+        [f"alike within {low:g} to {high:g} m", f"{statistics.fmean(alike[k]) / variance:.2f}"]
+        for k, (low, high) in enumerate(pairwise(STEPS_M), 1)
+    ]
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--radius", type=float, action="append")
+    parser.add_argument("--air", action="store_true")
     arguments = parser.parse_args()
     walks = read(arguments.recordings)
+    if arguments.air:
+        common.table(f"The air of {len(walks)} walks", ["", "found"], air(walks))
+        return
     rows = []
     for radius in arguments.radius or (4.0, 6.0):
         answers = {name: of_peer(walks, name, radius) for name in PEERS}

@@ -26,6 +26,7 @@ STEP_S = 12.0  # what a single look may count for: a slow radio reports each 10.
 
 @dataclass(slots=True)
 class _Claim:
+    since: float  # when its evidence began
     evidence: float = 0.0  # dB s
     needed: float = ALONE_DBS
     decided: bool = False
@@ -48,7 +49,7 @@ class Contest:
         step = 0.0 if self._t is None else min(now - self._t, STEP_S)
         self._t = now
         for place in margins:
-            self._claims.setdefault(place, _Claim())
+            self._claims.setdefault(place, _Claim(now))
         for place, claim in list(self._claims.items()):
             margin, other = margins.get(place, -127.0), rival(place)
             claim.needed = BESIDE_DBS if other > RIVAL_DB else ALONE_DBS
@@ -67,12 +68,14 @@ class Contest:
         claim.decided = True
         return True
 
-    def leads(self, place: str, kin: Collection[str] = ()) -> bool:
-        """Whether it is worth saying that the rider may be there, and not at a rival's."""
+    def leads(self, place: str, kin: Collection[str] = ()) -> float | None:
+        """Since when it is likely enough to be said that the rider is near it and not near a rival;
+        None when it is not."""
         claim = self._claims.get(place)
         if claim is None or self.elsewhere(place, kin):
-            return False
-        return claim.needed == ALONE_DBS or claim.evidence >= LEADS * claim.needed
+            return None
+        clear = claim.needed == ALONE_DBS or claim.evidence >= LEADS * claim.needed
+        return claim.since if clear else None
 
     def elsewhere(self, place: str, kin: Collection[str] = ()) -> bool:
         """Whether another place was decided for."""

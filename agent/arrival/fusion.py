@@ -262,12 +262,13 @@ class Arrivals:
             beacon.judge(self._now, rival, elsewhere=elsewhere)
         inside = [(rule, beacon) for rule, beacon in watched.live.items() if beacon.inside]
         if watched.state in {"outside", "unknown"}:
-            if self._disputed(watched.place.id) and not self._contest.leads(watched.place.id, kin):
+            since = self._undisputed(watched.place.id)
+            if since is None:
                 return []
             held, watched.held = watched.held, bool(inside)
             if inside and not self._contradicted(watched.place, ride):
                 first = min(beacon.since for _, beacon in inside)
-                date = max(self._now if held else first, watched.changed)
+                date = max(self._now if held else first, watched.changed, since)
                 return self._enter(watched, inside, date, said, ride)
         if watched.state != "outside" and all(b.inside is False for b in watched.live.values()):
             return self._exit(watched, said)
@@ -342,9 +343,11 @@ class Arrivals:
         self._doubts.clear()
         return statements
 
-    def _disputed(self, place: str) -> bool:
-        """Whether an order names another shop, so that this one may be its neighbour."""
-        return bool(self._expected - self._kin[place])
+    def _undisputed(self, place: str) -> float | None:
+        """Since when nothing speaks for a rival: where an order names another shop, this one must
+        lead; None while it does not."""
+        kin = self._kin[place]
+        return self._contest.leads(place, kin) if self._expected - kin else -math.inf
 
     def _contradicted(self, place: Place, ride: Ride) -> bool:
         if place.id in ride.excluded:

@@ -180,6 +180,13 @@ def test_a_place_that_cannot_be_is_nobodys_rival() -> None:
     assert [s.place for s in said] == ["shop"]
 
 
+def test_a_floor_that_nobody_surveyed_excludes_nothing() -> None:
+    attic = Place(id="attic", floor="9F", beacon=[BeaconRule(address=A, enter_rssi=-70)])
+    policy = Arrivals(Places([attic], MODEL, "mall"))
+    said = heard(policy, 0, 30, ("C0:00:00:00:00:33", -60), (A, -60))
+    assert "enter" in words(said)
+
+
 def test_one_is_at_one_of_two_neighbours_only() -> None:
     next_door = Place(id="next door", beacon=[BeaconRule(address=B, enter_rssi=-70)])
     shop = Place(id="shop", beacon=[BeaconRule(address=A, enter_rssi=-70)])
@@ -198,6 +205,19 @@ def test_an_order_for_one_of_two_neighbours_counts_for_it() -> None:
     policy.revise([shop, next_door], expected={"shop"})
     said = heard(policy, 0, 120, (A, -62), (B, -62))
     assert [s.place for s in said if s.word == "arrived"] == ["shop"]
+
+
+def test_beside_the_shop_of_an_order_a_neighbour_is_entered_only_when_it_leads() -> None:
+    next_door = Place(id="next door", beacon=[BeaconRule(address=B, enter_rssi=-70)])
+    shop = Place(id="shop", beacon=[BeaconRule(address=A, enter_rssi=-70)])
+    policy = Arrivals(Places([shop, next_door]))
+    policy.revise([shop, next_door], expected={"shop"})
+    assert [s.place for s in heard(policy, 0, 5, (A, -66), (B, -66))] == ["shop"]
+    assert heard(policy, 5, 2, (A, -90), (B, -60)) == []
+    said = heard(policy, 7, 20, (A, -90), (B, -60))
+    enter = next(s for s in said if s.word == "enter")
+    assert enter.place == "next door"
+    assert 5 <= enter.t <= 8  # not when it was first loud enough, but when it began to lead
 
 
 def test_couriers_with_their_beacons_are_nobodys_rivals() -> None:
