@@ -105,13 +105,14 @@ def _sign(arguments: argparse.Namespace) -> int:
     from agent.contract import topics
     from agent.core.clock import SystemClock
     from agent.fleet import signing
+    from agent.operators.signer import read_seed
 
     params = json.loads(arguments.params)
     config = arguments.name == "config"
     if not isinstance(params, dict) or (config and arguments.version is None):
         common.complain("give a JSON object; a configuration also needs --version")
         return 2
-    seed = seed_of(arguments.key)
+    seed = read_seed(arguments.key)
     now = int(SystemClock().wall() * 1000)
     minutes = arguments.minutes or (365 * 1440 if config else 10)
     cmd_id = "" if config else arguments.id or secrets.token_hex(8)
@@ -136,20 +137,6 @@ def _sign(arguments: argparse.Namespace) -> int:
     )
     print(json.dumps({"topic": topic, "retain": config, "payload": payload.decode()}))
     return 0
-
-
-def seed_of(file: Path | str | None) -> bytes:
-    if file is None:
-        raise Rejected(
-            "no_key", f"--key is missing; `fleet keygen FILE` makes one (or ${KEY_FILE})"
-        )
-    try:
-        seed = bytes.fromhex(Path(file).read_text("ascii").split()[0])
-    except (OSError, ValueError, IndexError) as error:
-        raise Rejected("no_key", f"the key in {file} cannot be read: {error}") from None
-    if len(seed) != 32:  # agent.fleet.signing.SEED_BYTES, without loading it for a mistake
-        raise Rejected("no_key", f"the key in {file} has {len(seed)} bytes, not 32")
-    return seed
 
 
 def _keygen(arguments: argparse.Namespace) -> int:

@@ -359,11 +359,10 @@ def _signer(arguments: argparse.Namespace) -> KeySigner | None:
     kid = getattr(arguments, "sign_as", None)
     if kid is None:
         return None
-    from agent.cli.fleet import seed_of
     from agent.core.clock import SystemClock
-    from agent.operators.signer import KeySigner
+    from agent.operators.signer import KeySigner, read_seed
 
-    return KeySigner(kid, seed_of(arguments.sign_key), SystemClock())
+    return KeySigner(kid, read_seed(arguments.sign_key), SystemClock())
 
 
 def _chosen(arguments: argparse.Namespace, fleet: Fleet) -> list[str]:

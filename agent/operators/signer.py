@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from agent.contract.errors import Rejected
 from agent.core.clock import Clock
 from agent.fleet import signing
 
 COMMAND_MS = 10 * 60_000  # valid for so long
 CONFIG_MS = 365 * signing.DAY_MS
+
+
+def read_seed(file: Path | str | None) -> bytes:
+    """The secret of a key from its file; Rejected says what to do."""
+    if file is None:
+        raise Rejected("no_key", "no key is given; `fleet keygen FILE` makes one")
+    try:
+        seed = bytes.fromhex(Path(file).read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError) as error:
+        raise Rejected("no_key", f"the key in {file} cannot be read: {error}") from None
+    if len(seed) != signing.SEED_BYTES:
+        raise Rejected(
+            "no_key", f"the key in {file} has {len(seed)} bytes, not {signing.SEED_BYTES}"
+        )
+    return seed
 
 
 class KeySigner:
