@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.layers import EXIT_CONFIG
+from tools.package_deb.tree import units
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "edge-agent.service"
@@ -25,18 +26,31 @@ def tool(*command: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture
-def unit(tmp_path: Path) -> Path:
-    """The unit with a program that exists here."""
-    text = UNIT.read_text().replace("/opt/edge-agent/current/bin/edge-agent", "/bin/true")
-    copy = tmp_path / UNIT.name
-    copy.write_text(text)
+def runnable(unit: Path, folder: Path) -> Path:
+    """The unit with programs that exist here."""
+    text = re.sub(r"/opt/edge-agent/\S+", "/bin/true", unit.read_text())
+    copy = folder / unit.name
+    copy.write_text(text.replace("/usr/bin/python3", "/bin/true"))
     return copy
 
 
-def test_systemd_finds_nothing_wrong_with_the_unit(unit: Path) -> None:
-    result = tool("systemd-analyze", "verify", unit)
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    return runnable(UNIT, tmp_path)
+
+
+def test_systemd_finds_nothing_wrong_with_our_units(tmp_path: Path) -> None:
+    copies = [runnable(FOLDER / name, tmp_path) for name in units(FOLDER.parent)]
+    result = tool("systemd-analyze", "verify", *copies)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+def test_udev_understands_the_rules() -> None:
+    rules = FOLDER / "60-edge-agent.rules"
+    result = tool("udevadm", "verify", rules)
+    if "Unknown command verb" in result.stderr:
+        pytest.skip("udevadm of before systemd 254")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_the_unit_gives_little_away(unit: Path) -> None:
@@ -57,6 +71,8 @@ def test_the_unit_gives_little_away(unit: Path) -> None:
         "ExecStart=/opt/edge-agent/current/bin/edge-agent run --config /etc/edge-agent/config.toml",
         "ExecReload=/bin/kill -HUP $MAINPID",
         "StateDirectory=edge-agent",
+        "ExecStartPre=+-/usr/bin/python3 -I /usr/lib/edge-agent/slots.py"
+        " /opt/edge-agent /var/lib/edge-agent-update",
         "FileDescriptorStoreMax=32",
     ],
 )
@@ -79,4 +95,4 @@ def test_user_groups_and_folders_are_made(tmp_path: Path) -> None:
         "systemd-tmpfiles", "--create", f"--root={tmp_path}", FOLDER / "edge-agent.tmpfiles"
     )
     assert made.returncode == 0, made.stderr
-    assert (tmp_path / "etc/edge-agent/conf.d").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "etc/edge-agent/conf.d").stat().st_mode & 0o1777 == 0o1770
