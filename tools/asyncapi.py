@@ -20,7 +20,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "order_id": {"description": "The order's id, the same as in the document."},
     "name": {"description": "The command's name, see docs/commands.md."},
     "part": {"description": "Its number; the command's result says how many there are."},
-    "cmd_id": {"description": "Unique for 7 days; a second message with it does nothing."},
+    "cmd_id": {"description": "Unique for 7 days; a second message with it is answered by what was kept."},
 }
 
 

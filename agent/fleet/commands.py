@@ -21,7 +21,7 @@ import msgspec
 
 from agent.contract.commands import MAX_BYTES, Command
 from agent.contract.errors import Rejected
-from agent.contract.events import CommandEvent
+from agent.contract.events import CommandEvent, ErrorEvent
 from agent.contract.wire import decode, encode
 from agent.core.clock import Clock
 from agent.core.health import Health
@@ -208,17 +208,14 @@ class CommandService:
             self._flooded.set()
             if answer is not None:
                 self._answer(message.response_topic, message.correlation, answer)
-                self._tell_of_flood()
+            if self._health is not None:
+                self._health.set(
+                    FLOOD,
+                    "commands come too fast and are turned away; orders go on. Find out what in the"
+                    " back end sends them",
+                )
 
         return after
-
-    def _tell_of_flood(self) -> None:
-        if self._health is not None:
-            text = (
-                f"{self._flood} commands were turned away because they came too fast; orders go on."
-                " Find out what in the back end sends them"
-            )
-            self._health.set(FLOOD, text)
 
     def _identity(self, message: Incoming) -> tuple[str, str]:
         rest = message.address.rest
@@ -278,10 +275,11 @@ class CommandService:
         """Says when one is over; sleeps while there is none."""
         while True:
             await self._flooded.wait()
-            self._flooded.clear()
             while (left := self._flood_at + FLOOD_S - self._clock.monotonic()) > 0:
                 await self._clock.sleep(left)
-            self._flood = 0
+            self._flooded.clear()
+            counts, self._flood = {"too_many": self._flood}, 0
+            await self._recorder.record(ErrorEvent(source="cmd", counts=counts))
             if self._health is not None:
                 self._health.clear(FLOOD)
 

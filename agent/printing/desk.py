@@ -35,6 +35,7 @@ FORGET_EVERY_S = 3600.0
 RECENT = 200  # jobs of all printers, among which the newest of one is looked for
 
 Choice = Literal["all", "latest", "none"]
+AFTER_ORDERS = -10_000  # a test page waits for every ticket
 
 
 class PrintingDesk:
@@ -143,7 +144,7 @@ class PrintingDesk:
         """Queue a test page; its job id. Rejected: unknown_printer."""
         service = self._service(printer)
         ticket = Ticket(what="test", order_id="test", version=self._now(), day_seq="TEST")
-        job = new_job(ticket, (printer, "", 1), priority=0, now_ms=self._now())
+        job = new_job(ticket, (printer, "", 1), priority=AFTER_ORDERS, now_ms=self._now())
         await self._database.write(lambda tx: spool.insert(tx, job))
         service.wake()
         return job.job_id

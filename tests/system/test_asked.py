@@ -138,3 +138,22 @@ def test_a_file_for_support_arrives_whole_beside_orders(
     assert backend.verdict() == []
     client.loop_stop()
     client.disconnect()
+
+
+def test_a_flood_of_commands_keeps_no_ticket_from_its_printer(
+    shop: Agent, backend: ForeignBackEnd, printer: Printer
+) -> None:
+    shop.start().ready(online=True)
+    for number in range(1500):
+        name = "printer.test" if number % 3 else "ping"
+        backend.publish(shop.device, f"cmd/{name}/f{number}", {"params": {"printer": "kitchen"}})
+    for number in range(1, 6):
+        backend.order(shop.device, order(number))
+    orders = {f"sys-{n:05d}": [False] for n in range(1, 6)}
+    wait(lambda: printer.tickets() == orders, shop.words(), 60)
+    tests = len(backend.of("print", order_id="test", state="printed"))
+    assert tests < 20, "orders did not wait for the test pages"
+    assert "commands.flood" in shop.health()
+    said = [e.body["status"] for e in backend.of("command")]
+    assert len(said) < 400  # a few words for each of those that were heard, not for each of all
+    assert backend.verdict() == []

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agent.contract import topics
 from agent.contract.errors import Rejected
-from agent.contract.events import Audit, CommandEvent
+from agent.contract.events import Audit, CommandEvent, ErrorEvent
 from agent.contract.wire import encode
 from agent.core.clock import ManualClock
 from agent.core.health import Health
@@ -352,6 +352,8 @@ def test_a_flood_is_turned_away_and_told_once(tmp_path: Path) -> None:
         assert [c.code for c in device.health.conditions()] == ["commands.flood"]
         await device.clock.advance(400)
         assert not list(device.health.conditions())
+        (told,) = [b for b in device.recorder.bodies if isinstance(b, ErrorEvent)]
+        assert told.counts == {"too_many": 880}
         await device.deliver("greet", "last", {"params": {"name": "Li"}})
         await until(lambda: device.ran)
 
@@ -409,7 +411,7 @@ def test_a_command_that_only_reads_is_begun_again_once_after_a_restart(tmp_path:
 
 
 @given(payload=st.binary(max_size=300), rest=st.lists(st.text(max_size=70), max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_any_bytes_are_accepted_or_refused(payload: bytes, rest: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         device = Device(Path(folder))
