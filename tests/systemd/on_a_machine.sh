@@ -120,32 +120,33 @@ check "reload keeps the process" [ "$(pid)" = "$main" ]
 for path in /usr/x /etc/x /opt/edge-agent/x /boot/x; do
     check "no writing to $path" eval "! inside touch $path"
 done
-check "no home folders" test -z "$(inside ls /root /home 2>/dev/null)"
+check "no home folders" test -z "$(inside ls -A /root)$(inside ls -A /home)"
 check "reads its credential" inside setpriv --reuid=edge-agent --regid=edge-agent --clear-groups \
     cat /run/credentials/edge-agent.service/device.key
 
 # --- devices ---------------------------------------------------------------------------------------
+edge-agent printer list
 for name in lp usb line; do
-    until_true 60 eval "edge-agent printer list | grep -E '^ *$name .*ready|^$name'"
+    # The first opening imports python-escpos, which an emulated processor does not do in time.
+    until_true 120 eval "edge-agent printer list | grep -E '$name.*ready'"
     edge-agent printer test $name </dev/null >/tmp/test.$name 2>&1
 done
-sleep 3
-check "prints by /dev/usb/lp" test "$(stat -c %s /tmp/far.g_printer0)" -gt 100
-check "prints by libusb" test "$(stat -c %s /tmp/far.g_printer1)" -gt 100
-check "prints by a serial line" test "$(stat -c %s /tmp/far.ttyGS0)" -gt 100
+check "prints by /dev/usb/lp" until_true 90 eval '[ "$(stat -c %s /tmp/far.g_printer0)" -gt 100 ]'
+check "prints by libusb" until_true 90 eval '[ "$(stat -c %s /tmp/far.g_printer1)" -gt 100 ]'
+check "prints by a serial line" until_true 90 eval '[ "$(stat -c %s /tmp/far.ttyGS0)" -gt 100 ]'
 arecord -q -D hw:Loopback,1,0 -f S16_LE -r 48000 -c 2 -d 20 /tmp/heard.wav 2>/dev/null &
 recorder=$!
 sleep 2
-edge-agent sound test </dev/null >/tmp/test.sound 2>&1
+echo | edge-agent sound test >/tmp/test.sound 2>&1
 wait $recorder
 check "is heard" python3 -c '
 import array, wave
 f = wave.open("/tmp/heard.wav"); a = array.array("h", f.readframes(f.getnframes()))
 raise SystemExit(max(map(abs, a)) < 1000)'
 echo pull-down >"$gpio/sim_gpio0/pull"
-check "a held button raises an SOS, its light says so" until_true 20 grep -q 1 "$gpio/sim_gpio2/value"
+check "a held button raises an SOS, its light says so" until_true 60 grep -q 1 "$gpio/sim_gpio2/value"
 echo pull-up >"$gpio/sim_gpio0/pull"
-check "scans: the adapter is discovering" until_true 60 \
+check "scans: the adapter is discovering" until_true 120 \
     eval 'bluetoothctl show | grep -q "Discovering: yes" || busctl get-property org.bluez /org/bluez/hci0 org.bluez.Adapter1 Discovering | grep -q true'
 check "advertises: bluetoothd has its beacon" until_true 60 \
     eval 'for h in hci0 hci1; do busctl get-property org.bluez /org/bluez/$h org.bluez.LEAdvertisingManager1 ActiveInstances; done | grep -q "y [1-9]"'
@@ -158,16 +159,19 @@ import ctypes; b = (ctypes.c_char * 256)(); i = ctypes.cast(b, ctypes.POINTER(ct
 i[0] = 0x10 | 4 | 8; l = ctypes.cast(b, ctypes.POINTER(ctypes.c_long)); l[3] = l[4] = 0; i[10] = $1
 ctypes.CDLL(None).adjtimex(b)"
 }
-quality() { edge-agent status --json | grep -o '"tq": *"[a-z]*"'; }
 clock 0
-timedatectl show -p NTPSynchronized
-echo "quality: $(quality)"
+# What the agent records then says so: another start, within the 30 s after which it asks again.
+systemctl restart edge-agent
+ready
+check "knows a clock that is kept" until_true 120 eval 'edge-agent printer test lp </dev/null; edge-agent queue list critical --json | grep -q "\"tq\": \"ntp\""'
+
+check "nothing made it restart so far" [ "$(show NRestarts)" = 0 ]
 
 # --- faults ----------------------------------------------------------------------------------------
 main=$(pid)
 kill -STOP "$main"
-check "the watchdog ends what hangs" until_true 90 eval '[ "$(show NRestarts)" -ge 1 ] && [ "$(pid)" != 0 ]'
-check "by the watchdog" eval "journalctl -u edge-agent -n 40 | grep -q 'Watchdog timeout'"
+check "the watchdog ends what hangs" until_true 90 eval "journalctl -u edge-agent | grep -q 'edge-agent.service: Watchdog timeout'"
+check "and starts it again" until_true 60 eval '[ "$(show NRestarts)" -ge 1 ]'
 ready
 restarts=$(show NRestarts)
 kill -KILL "$(pid)"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.layers import EXIT_CONFIG
-from tools.package_deb.tree import units
+from tools.package_deb.tree import COPIES, units
 
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNIT = FOLDER / "edge-agent.service"
@@ -45,6 +45,17 @@ def test_systemd_finds_nothing_wrong_with_our_units(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
+def test_the_launcher_of_the_unit_runs_with_python_alone(tmp_path: Path) -> None:
+    """It is started as the unit has it, from outside of all slots, where there is nothing yet."""
+    found = re.search(r"^ExecStartPre=\+-(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert found is not None
+    python, alone, file, home, state = found[1].split()
+    assert f"/{COPIES['agent/fleet/slots.py']}" == file
+    launcher = FOLDER.parent / "agent" / "fleet" / "slots.py"
+    result = tool(python, alone, launcher, tmp_path / home[1:], tmp_path / state[1:])
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
 def test_udev_understands_the_rules() -> None:
     rules = FOLDER / "60-edge-agent.rules"
     result = tool("udevadm", "verify", rules)
@@ -71,8 +82,6 @@ def test_the_unit_gives_little_away(unit: Path) -> None:
         "ExecStart=/opt/edge-agent/current/bin/edge-agent run --config /etc/edge-agent/config.toml",
         "ExecReload=/bin/kill -HUP $MAINPID",
         "StateDirectory=edge-agent",
-        "ExecStartPre=+-/usr/bin/python3 -I /usr/lib/edge-agent/slots.py"
-        " /opt/edge-agent /var/lib/edge-agent-update",
         "FileDescriptorStoreMax=32",
     ],
 )

@@ -170,13 +170,19 @@ def test_a_version_that_is_no_folder_s_name_is_refused(
         deb.write(venv, deb.Control("arm64", version, "a <b@c>", []), tmp_path, EPOCH)
 
 
-@pytest.mark.parametrize("script", ["postinst", "prerm", "postrm", "rtupdate"])
-def test_scripts_have_no_slips(script: str) -> None:
+@pytest.mark.parametrize(
+    "script",
+    [
+        *(SCRIPTS / name for name in ("postinst", "prerm", "postrm", "rtupdate")),
+        ROOT / "tools/package",
+        ROOT / "tests/systemd/on_a_machine.sh",
+    ],
+    ids=lambda path: path.name,
+)
+def test_scripts_have_no_slips(script: Path) -> None:
     if shutil.which("shellcheck") is None:
         pytest.skip("no shellcheck")
-    run = subprocess.run(
-        ["shellcheck", "-s", "sh", SCRIPTS / script], capture_output=True, text=True, check=False
-    )
+    run = subprocess.run(["shellcheck", script], capture_output=True, text=True, check=False)
     assert run.stdout == ""
 
 
