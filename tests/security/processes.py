@@ -41,7 +41,6 @@ enroll_password_file = "{password}"
 name = "kitchen"
 uri = "{printer}"
 """
-ENVIRONMENT = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Done(NamedTuple):
@@ -69,7 +68,7 @@ class Process:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agent", *map(str, words)],
                 cwd=ROOT,
-                env=ENVIRONMENT,
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
                 stdout=out,
                 stderr=out,
             )
