@@ -15,8 +15,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-# What only the demo and the back end's consumer say is for other people.
-ELSEWHERE = ("agent/demo/", "agent/consumer/", "agent/words/")
+# What the demo says, and the tools of who runs the back end, is for other people.
+ELSEWHERE = (
+    *("agent/demo/", "agent/consumer/", "agent/operators/", "agent/words/"),
+    *("agent/fleet/ca", "agent/fleet/publishing", "agent/fleet/audit_source"),
+    *("agent/cli/ca", "agent/cli/operate", "agent/cli/update"),
+)
 # called -> which argument is the text
 TEXTS = {
     "DriverError": 0,

@@ -28,10 +28,8 @@ def disk(config: Config) -> Iterator[Finding]:
     share = usage.free / usage.total
     text = f"{usage.free >> 20} MB free ({share:.0%}) in {folder}"
     yield Finding("disk", share > DISK_LOW, text + ("" if share > DISK_LOW else " → free space"))
-    mounted = os.statvfs(folder)
-    if mounted.f_flag & os.ST_RDONLY:
-        text = f"{folder} is on a disk that can only be read → change the card"
-        yield Finding("disk", False, text)
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        yield Finding("disk", False, f"{folder} can only be read → change the card")
 
 
 def folders(config: Config) -> Iterator[Finding]:

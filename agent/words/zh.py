@@ -638,9 +638,7 @@ SAYINGS = {
     "{c} °C, so it slows down → give it air, take it off the oven": (
         "{c} °C，过热降速 → 请保持通风，远离炉灶"
     ),
-    "{folder} is on a disk that can only be read → change the card": (
-        "{folder} 所在磁盘只读 → 请更换存储卡"
-    ),
+    "{folder} can only be read → change the card": "{folder} 只能读不能写 → 请更换存储卡",
     "{folder} is there": "{folder} 存在",
     "{path} cannot be read: {error} → check the configuration": "读不了 {path}：{error} → 请检查配置",
     "{path} can be read by every user → chmod o-rwx {path2}": (
@@ -893,4 +891,96 @@ SAYINGS = {
     ),
     "sound.volume is {volume}; 1 is the loudest": "sound.volume 现为 {volume}；1 最响",
     "say --left N, --sold-out or --available": "请写 --left 数量、--sold-out 或 --available",
+    # --- identity, signed requests, updates -------------------------------------------------------
+    "{device} has its certificate for {days} days more": "{device} 的证书还有 {days} 天有效",
+    "this device has no certificate → sudo edge-agent enroll CODE, or name uplink.cert": (
+        "本机没有证书 → sudo edge-agent enroll 注册码，或设置 uplink.cert"
+    ),
+    "the certificate ended {days} days ago → sudo edge-agent enroll": (
+        "证书已过期 {days} 天 → sudo edge-agent enroll"
+    ),
+    "this device was not enrolled: edge-agent enroll": "本机尚未注册：edge-agent enroll",
+    "no answer within {s} s: {error}": "{s} 秒内没有应答：{error}",
+    "no key within {s} s": "{s} 秒内没有生成密钥",
+    "the authority does not answer": "证书签发机构没有应答",
+    "this identity was made for the machine {machine} and runs on {other}: a new board, or a copied"
+    " card? A copy must not run beside it": (
+        "这个身份属于机器 {machine}，现在运行在 {other} 上：换了主板，还是复制了存储卡？"
+        "复制品不能与原机同时运行"
+    ),
+    "the certificate has ended and brokers refuse it: edge-agent enroll, without a code within"
+    " {days} days, else with one": (
+        "证书已过期，消息服务器会拒绝：请运行 edge-agent enroll，{days} 天内不需要注册码，之后需要"
+    ),
+    "the certificate ends in {days} days and was not renewed: does the authority run (edge-agent ca"
+    " serve)?": "证书还有 {days} 天到期且未能续期：证书签发机构在运行吗（edge-agent ca serve）？",
+    "the configuration names this device's certificate": "配置里已写明本机的证书",
+    "{file} is no elliptic-curve key": "{file} 不是椭圆曲线密钥",
+    "the certificate is for {device}": "这张证书属于 {device}",
+    "the certificate is for another key": "这张证书对应别的密钥",
+    "the certificates lead to none of the roots that came with them": "证书链与附带的根证书不符",
+    "the answer holds no certificates: {error}": "应答里没有证书：{error}",
+    "the answer is to another request": "这是对别的请求的应答",
+    "the answer is not from who gave out the code": "应答不是来自发放注册码的一方",
+    "there is no key {kid} in [[fleet.keys]]": "[[fleet.keys]] 里没有密钥 {kid}",
+    "number {number} of this key was used before": "这个密钥的编号 {number} 已用过",
+    "the clock is not set here: add boot_nonce from `state`": (
+        "本机时钟尚未校准：请带上 `state` 里的 boot_nonce"
+    ),
+    "whether it was carried out before is not known here any more: sign it anew, or add boot_nonce"
+    " from `state`": "已无法得知它是否执行过：请重新签名，或带上 `state` 里的 boot_nonce",
+    "it was meant for an earlier start of the agent": "它是发给程序上次启动的",
+    "this key may not sign what needs the scope {scope}": "这个密钥无权签发需要 {scope} 权限的请求",
+    "exp must follow iat, by {days} days at most": "exp 须晚于 iat，最多 {days} 天",
+    "it was signed in the future; compare the clocks": "签名时间在将来；请核对时钟",
+    "it was signed for {device}": "它是为 {device} 签名的",
+    "it was signed for another command or cmd_id": "它是为别的命令或 cmd_id 签名的",
+    "a signed configuration has version and settings": "签名的配置须有 version 和 settings",
+    "a signed request has kid, req and sig": "签名的请求须有 kid、req 和 sig",
+    "this device takes signed requests only": "本机只接受签名的请求",
+    "the signature has not {bytes} bytes": "签名不是 {bytes} 字节",
+    "the signature is not base64url": "签名不是 base64url",
+    "it was not signed by {kid}": "它不是由 {kid} 签名的",
+    "what was signed: {error}": "签名的内容：{error}",
+    "commands come too fast and are turned away; orders go on. Find out what in the back end sends"
+    " them": "命令来得太快，已拒收；订单照常。请查明后台是什么在发送",
+    "this id was given to another request before": "这个编号以前用于别的请求",
+    "{count} commands wait already; send it again later": "已有 {count} 条命令在等待；请稍后再发",
+    "an empty one is not signed: sign one without settings": (
+        "空配置无法签名：请签一份没有 settings 的配置"
+    ),
+    "configuration {version} was taken back: {why}. The one before is in force; send a higher"
+    " version": "配置 {version} 已撤回：{why}。现用的是上一版；请发送更高的版本号",
+    "it does not fit the device's own file: {what}": "与设备自己的配置文件不符：{what}",
+    "nobody has subscribed to bundle/#": "没有人订阅 bundle/#",
+    "the broker refused a part (reason {code})": "消息服务器拒收其中一段（原因码 {code}）",
+    "the support file is being made; wait for it": "支持文件正在生成；请稍候",
+    "use: edge-agent bundle": "请用：edge-agent bundle",
+    "fleet.allow_reboot is off on this device": "本机没有打开 fleet.allow_reboot",
+    "there is no clip {name}": "没有声音 {name}",
+    "this agent was started without a configuration file": "程序启动时没有配置文件",
+    "[update] is not set; say where releases come from": "没有设置 [update]；请写明从哪里取新版本",
+    "this agent is not installed in slots; update it by hand": "本程序不是分槽安装的；请手工升级",
+    "{version} is no version": "{version} 不是版本号",
+    "release {version} is on its way ({state})": "版本 {version} 正在安装中（{state}）",
+    "this device has no [beacons] scanner": "本机没有 [beacons] 扫描",
+    "too little was heard of beacons that keep their identity; walk for half a minute at least, and"
+    " see `edge-agent beacon scan`": (
+        "听到的固定标识信标太少；请至少走动半分钟，并看 `edge-agent beacon scan`"
+    ),
+    "metrics cannot be offered at {host} port {port}: {error}; change metrics.listen": (
+        "无法在 {host} 端口 {port} 提供指标：{error}；请修改 metrics.listen"
+    ),
+    "printer {name} has had no ticket yet; print a test page": (
+        "打印机 {name} 还没有打过小票；请打印测试页"
+    ),
+    "going over to a new connection": "正在换用新的连接",
+    "systemd-logind refused {what}: {error}": "systemd-logind 拒绝 {what}：{error}",
+    "the system D-Bus cannot be reached: {error}": "连不上系统 D-Bus：{error}",
+    "systemd-logind does not answer": "systemd-logind 没有应答",
+    "systemd-logind does not let the agent reboot (it says {reply}); a rule of polkit must allow"
+    " org.freedesktop.login1.reboot to its user": (
+        "systemd-logind 不允许程序重启设备（{reply}）；"
+        "须用 polkit 规则允许程序的用户 org.freedesktop.login1.reboot"
+    ),
 }
