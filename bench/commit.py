@@ -20,13 +20,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agent.contract.events import PrintEvent
 from agent.contract.wire import encode
+from agent.store.database import Database
 from bench.common import load, median_ratio, table
 from bench.ours import Device
 
@@ -66,7 +66,7 @@ async def run(folder: Path, count: int, number: int) -> dict[str, float]:
     """Median seconds of each."""
     device = Device(folder / f"{number}.db")
     inside: list[float] = []
-    device.database._commit = within(device.database._commit, inside)  # noqa: SLF001
+    within(device.database, inside)
     await device.open()
     line = encode(EVENT) + b"\n" + b" " * 100  # the envelope
     file = os.open(folder / f"{number}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -107,21 +107,23 @@ async def run(folder: Path, count: int, number: int) -> dict[str, float]:
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def within(commit: Callable, times: list[float]) -> Callable:
+def within(database: Database, times: list[float]) -> None:
     """From the begin of the transaction until COMMIT is through, before anybody is told."""
+    commit, answer = database._commit, database._answer  # noqa: SLF001
+    start = 0.0
 
     def timed_commit(disk: object, group: list) -> None:
-        for work in group:
-            work.done.set_running_or_notify_cancel = partial(
-                stamp, work.done.set_running_or_notify_cancel, time.perf_counter()
-            )
+        nonlocal start
+        if group:
+            start = time.perf_counter()
         commit(disk, group)
 
-    def stamp(go_on: Callable[[], bool], start: float) -> bool:
-        times.append(time.perf_counter() - start)
-        return go_on()
+    def timed_answer(outcomes: list) -> None:
+        if outcomes:
+            times.append(time.perf_counter() - start)
+        answer(outcomes)
 
-    return timed_commit
+    database._commit, database._answer = timed_commit, timed_answer  # noqa: SLF001
 
 
 def main() -> None:

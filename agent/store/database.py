@@ -20,7 +20,6 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,8 +59,11 @@ class StoreError(DriverError):
 class _Work:
     run: Callable[[sqlite3.Connection], Any]
     write: bool
-    done: Future[Any]
+    done: asyncio.Future[Any]  # of the event loop; the thread only tells it what to answer
     alone: bool = False  # outside of any transaction
+
+
+_Outcome = tuple[_Work, Any, BaseException | None]  # what it returned, or why not
 
 
 class Database:
@@ -146,11 +148,12 @@ class Database:
     ) -> T:
         if self._thread is None:
             raise StoreError("the store is closed")
-        work = _Work(run, write, Future(), alone)
+        work = _Work(run, write, self._loop.create_future(), alone)
         self._queue.put(work)
         if self._died is not None:
             raise RuntimeError("the store's thread has ended") from self._died
-        return await asyncio.wrap_future(work.done)
+        result: T = await work.done
+        return result
 
     # --- the thread -------------------------------------------------------------------------------
 
@@ -177,9 +180,13 @@ class Database:
         while not self._queue.empty():
             if (work := self._queue.get()) is not None:
                 group.append(work)
-        for work in group:
-            if not work.done.done() and work.done.set_running_or_notify_cancel():
-                work.done.set_exception(error)
+        self._answer([(work, None, error) for work in group])
+
+    def _answer(self, outcomes: list[_Outcome]) -> None:
+        """One call into the event loop for a whole group."""
+        if outcomes:
+            with contextlib.suppress(RuntimeError):  # it is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(_settle, outcomes)
 
     def _next_group(self) -> list[_Work] | None:
         """What waits, together; empty where it is time to look at the disk; None at the end."""
@@ -199,7 +206,7 @@ class Database:
 
     def _commit(self, disk: sqlite3.Connection, group: list[_Work]) -> None:
         connection = self._memory or disk
-        outcomes: list[tuple[_Work, Any, BaseException | None]]
+        outcomes: list[_Outcome]
         try:
             if any(work.write for work in group):
                 connection.execute("BEGIN IMMEDIATE")
@@ -220,12 +227,7 @@ class Database:
             if refuge.is_disk(error):
                 problem = StoreError(f"{self.path} cannot be written: {error}")
             outcomes = [(group[0], None, problem)]
-        for work, result, failure in outcomes:
-            if work.done.set_running_or_notify_cancel():
-                if failure is None:
-                    work.done.set_result(result)
-                else:
-                    work.done.set_exception(failure)
+        self._answer(outcomes)
 
     # --- a disk that refuses ----------------------------------------------------------------------
 
@@ -420,6 +422,17 @@ def _scrub(connection: sqlite3.Connection) -> None:
     except sqlite3.OperationalError as error:
         log.info("the database could not be written anew: %s", error)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    """In the event loop. Who was cancelled, or has been answered, hears nothing more."""
+    for work, result, failure in outcomes:
+        if work.done.done():
+            continue
+        if failure is None:
+            work.done.set_result(result)
+        else:
+            work.done.set_exception(failure)
 
 
 def _attempt(connection: sqlite3.Connection, work: _Work) -> tuple[Any, BaseException | None]:
