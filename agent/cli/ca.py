@@ -28,8 +28,8 @@ def add(groups: common.Groups) -> None:
     issue.add_argument("--host", action="append", default=[], help="a broker's name or address")
     issue.add_argument("--out", default=".", metavar="DIR", help="for NAME.pem and NAME.key")
     code = _command(sub, "code", "A one-time code for a device, good for 10 minutes.", _code)
-    code.add_argument("device", metavar="DEVICE")
-    code.add_argument("--serial", required=True, help="of its machine: edge-agent enroll --serial")
+    code.add_argument("device", metavar="DEVICE|SCANNED", help="its id, or the ticket's QR code")
+    code.add_argument("--serial", help="of its machine: edge-agent enroll --serial")
     serve = _command(sub, "serve", "Answer what devices ask.", _serve)
     serve.add_argument("--url", help="the broker")
     common.reading(_command(sub, "list", "Who has a certificate.", _list))
@@ -99,7 +99,15 @@ def _issue(arguments: argparse.Namespace) -> int:
 
 
 def _code(arguments: argparse.Namespace) -> int:
-    code = _authority(arguments).code(arguments.device, arguments.serial, _now())
+    from agent.fleet.identity_ticket import scanned
+
+    device, serial = scanned(arguments.device) or (arguments.device, arguments.serial)
+    if not serial:
+        common.complain(
+            "for which machine? --serial, as `edge-agent enroll --serial` says it there"
+        )
+        return 2
+    code = _authority(arguments).code(device, serial, _now())
     print(f"{code}  for 10 minutes; on the device: edge-agent enroll {code}")
     return 0
 

@@ -3,9 +3,11 @@ scans. It holds nothing secret."""
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode
 
 from drivers.printer.elements import Cut, Element, Feed, Qr, Run, Text
+
+PREFIX = "edge-enroll:1?"
 
 
 def ticket(device: str, hardware: str) -> list[Element]:
@@ -28,7 +30,17 @@ def ticket(device: str, hardware: str) -> list[Element]:
 
 def qr_text(device: str, hardware: str) -> str:
     """`edge-enroll:1?device=sh-021-01&serial=10000000abcdef01`"""
-    return "edge-enroll:1?" + urlencode({"device": device, "serial": hardware})
+    return PREFIX + urlencode({"device": device, "serial": hardware})
+
+
+def scanned(text: str) -> tuple[str, str] | None:
+    """Device and serial number, as a scanner types them; None for what is no such code."""
+    if not text.startswith(PREFIX):
+        return None
+    found = parse_qs(text.removeprefix(PREFIX))
+    if {name: len(values) for name, values in found.items()} != {"device": 1, "serial": 1}:
+        return None
+    return found["device"][0], found["serial"][0]
 
 
 def _line(text: str, *, bold: bool = False) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import stat
 import time
@@ -12,11 +13,15 @@ from cryptography import x509
 from msgspec.structs import replace
 
 from agent.contract import enrolment
+from agent.contract.enrolment import EnrollAnswer
 from agent.contract.errors import Rejected
+from agent.core.clock import SystemClock
 from agent.fleet import identity_work
 from agent.fleet.ca import Authority
 from agent.fleet.identity import Identity, hardware
-from tests.security.broker import SecureBroker
+from agent.fleet.identity_client import claim, exchange
+from agent.fleet.identity_ticket import qr_text, scanned
+from tests.security.broker import PASSWORD, SecureBroker
 from tests.security.conftest import Connect
 from tests.security.processes import Process, Shop, command
 from tests.support import wait
@@ -92,6 +97,39 @@ def test_a_strangers_answer_is_not_taken(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="not from who gave out the code"):
         identity_work.take(device, taken)
     assert not device.enrolled
+
+
+def test_two_devices_that_enrol_in_the_same_second_take_turns(
+    secure: SecureBroker, authority: Process, tmp_path: Path
+) -> None:
+    """Their account is one client for the broker, so each ends the other's connection."""
+    requests = {}
+    for device in ("sh-1", "sh-2", "sh-3"):
+        code = secure.authority.code(device, "board", time.time())
+        asked = identity_work.Asked(device, "board", code)
+        requests[device] = identity_work.ask(Identity(tmp_path / device), asked)
+
+    async def all_at_once() -> list[EnrollAnswer]:
+        return await asyncio.gather(
+            *(
+                exchange(claim(secure.claim_url, device, secure.ca, "claim", PASSWORD),
+                         SystemClock(), device, request)
+                for device, request in requests.items()
+            )
+        )  # fmt: skip
+
+    answers = asyncio.run(all_at_once())
+    assert all(answer.chain for answer in answers), authority.words()
+
+
+def test_what_a_scanner_types_is_understood(secure: SecureBroker) -> None:
+    text = qr_text("sh-1", "10000000abcdef01")
+    done = command("ca", "code", text, "--folder", secure.folder / "ca")
+    assert re.match(r"[0-9A-Z]{5}-[0-9A-Z]{5} ", done.stdout), done.stderr
+    assert scanned(text) == ("sh-1", "10000000abcdef01")
+    assert scanned("edge-enroll:1?device=a&device=b&serial=c") is None
+    assert scanned("https://example.org/") is None
+    assert command("ca", "code", "sh-1", "--folder", secure.folder / "ca").returncode == 2
 
 
 def test_the_ticket_shows_what_the_authority_must_know(
