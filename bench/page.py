@@ -1,7 +1,8 @@
 """How fast the page is answered with a day's 5,000 orders in the store: `python -m bench.page`.
 
 A whole agent on loopback; orders and two print jobs each are written into its store. Each question
-is a connection of its own, as from a browser.
+is a connection of its own, as from a browser. Where there is a Chromium it opens the page, too:
+how long until something is painted, until the first order is there, and the bytes over the wire.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ from agent.contract.orders import Item, Order
 from agent.contract.wire import encode
 from agent.printing.ticket import Ticket
 from bench.common import free_port
+from tests.agent.page.conftest import ARGS, CHROMIUM
 from tests.system.machines import Agent, shop_config
 
 ORDERS = 5000
 ROUNDS = 60
+VISITS = 10
 STATIC = Path(__file__).parents[1] / "agent" / "page" / "static"
 
 
@@ -77,6 +80,40 @@ def ask(port: int, path: str) -> tuple[float, int]:
     return time.perf_counter() - start, len(body)
 
 
+PAINTED = """() => {
+  const entries = performance.getEntriesByName('first-contentful-paint');
+  return entries.length ? entries[0].startTime : null;
+}"""
+BYTES = """() => performance.getEntriesByType('resource')
+  .concat(performance.getEntriesByType('navigation')).reduce((sum, e) => sum + e.transferSize, 0)"""
+
+
+def look(port: int) -> None:
+    """In a browser that knows nothing yet, each time."""
+    from playwright.sync_api import sync_playwright
+
+    paints, orders, weight = [], [], 0
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        for _ in range(VISITS):
+            context = chromium.new_context(viewport={"width": 800, "height": 480})
+            page = context.new_page()
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.wait_for_selector(".order")
+            orders.append(page.evaluate("performance.now()"))
+            page.wait_for_function(PAINTED)
+            paints.append(page.evaluate(PAINTED))
+            weight = page.evaluate(BYTES)
+            context.close()
+        chromium.close()
+    for what, times in (("first paint", sorted(paints)), ("15 orders there", sorted(orders))):
+        print(
+            f"{what:32} median {statistics.median(times):6.0f} ms   worst {times[-1]:6.0f} ms"
+            f"   of {VISITS}"
+        )
+    print(f"{'over the wire':32} {weight / 1000:.0f} kB with headers and the first answers")
+
+
 def main() -> None:
     folder, port = Path(tempfile.mkdtemp(prefix="page-")), free_port()
     agent = Agent(
@@ -102,6 +139,8 @@ def main() -> None:
                 f"{path:32} median {statistics.median(times):6.1f} ms   p95"
                 f" {times[int(ROUNDS * 0.95)]:6.1f} ms   {size / 1000:7.1f} kB"
             )
+        if CHROMIUM.exists():
+            look(port)
         print(json.dumps({"page_kb": sum(f.stat().st_size for f in STATIC.iterdir()) / 1000}))
     finally:
         if agent.process is not None:
