@@ -120,8 +120,6 @@ def pages(root: Path, out: Path) -> Mapping[str, bytes]:
         run = subprocess.run(  # noqa: S603 - our own command
             [sys.executable, "-m", "agent", *words], capture_output=True, check=False, env=search
         )
-        if b"invalid choice" in run.stderr:
-            continue
         if run.returncode != 0 or not run.stdout:
             last = run.stderr.decode(errors="replace").strip()[-300:]
             raise PackageError(f"edge-agent {' '.join(words)} failed: {last}")
