@@ -36,7 +36,7 @@ async def send(
         if code == NOBODY:
             raise Rejected("nobody_listens", "nobody has subscribed to bundle/#")
         if code:
-            raise Rejected("refused", f"the broker refused a part (reason 0x{code:02x})")
+            raise Rejected("refused", f"the broker refused a part (reason {code:#04x})")
         await tell({"part": number + 1, "parts": parts})
         await clock.sleep(PAUSE_S)
     return {"parts": parts, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
