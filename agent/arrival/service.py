@@ -98,6 +98,7 @@ class ArrivalService:
         meets_places = orders is None or orders.meets == "shops"
         self._arrivals = Arrivals(self._places, rivals=meets_places, thresholds=self._thresholds)
         self._remembered = remembered
+        self._recalled = False
         self._orders = orders
         self._on_meeting = on_meeting
         self._known = Known()
@@ -129,14 +130,21 @@ class ArrivalService:
     async def run(self, heartbeat: Heartbeat) -> None:
         if self._radio is None:
             return
-        if self._remembered is not None and not self._thresholds.kept():
-            self._thresholds.recall(await self._remembered.load())
-            self._revise()
+        await self._recall()
         await self._radio.run(heartbeat, self)
 
-    def learned(self) -> list[Kept]:
-        """Thresholds that pick-ups moved."""
+    async def learned(self) -> list[Kept]:
+        """Thresholds that pick-ups moved, also while nobody listens."""
+        await self._recall()
         return self._thresholds.kept()
+
+    async def _recall(self) -> None:
+        """Once."""
+        if self._remembered is None or self._recalled:
+            return
+        self._recalled = True
+        self._thresholds.recall(await self._remembered.load())
+        self._revise()
 
     # --- what the radio says ----------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class WhereaboutsCommands:
         rows = self.arrival.overview() if self.arrival else None
         if self.arrival is None or rows is None:
             raise Rejected("not_here", "this device has no [beacons] scanner")
-        return {"beacons": rows, "learned": self.arrival.learned()}
+        return {"beacons": rows, "learned": await self.arrival.learned()}
 
     async def view(self, _params: Any, _by: str) -> View:
         if self.positioning is None:

@@ -234,7 +234,7 @@ def test_an_order_that_is_picked_up_teaches_its_shop_once() -> None:
 
     side.run(story)
     expected = Kept("shop-021", "key:shop-021", -75.0, -74.95, 1)
-    assert side.kept == side.service.learned() == [expected]
+    assert side.kept == asyncio.run(side.service.learned()) == [expected]
 
 
 def test_a_start_recalls_what_was_learned_and_learns_nothing_from_what_was_done_before() -> None:
@@ -245,6 +245,6 @@ def test_a_start_recalls_what_was_learned_and_learns_nothing_from_what_was_done_
         await side.clock.advance(20)
 
     side.run(story)
-    assert side.service.learned() == side.kept
+    assert asyncio.run(side.service.learned()) == side.kept
     assert side.kept[0].pick_ups == 9
     assert side.arrivals[0].evidence["learned_db"] == 5.0
