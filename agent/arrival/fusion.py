@@ -2,7 +2,8 @@
 
 A place is entered when one of its beacons is, but not while the GPS says that the rider is far from
 it or the floor model names another floor; and an identity that was heard at two distant spots
-counts for nothing (`clones.py`). Who still rides has not arrived. Every statement carries its
+counts for nothing (`clones.py`). Who still rides has not arrived, nor who is as near to another
+place (`contest.py`). Every statement carries its
 evidence, the moment `t` when it became so and the moment `said` when that was decided.
 """
 

@@ -4,8 +4,8 @@
 
     outside --p75 >= bar, 2 packets; or 2 loud ones-----------------> inside  (strong)
     inside  --p75 below bar - 2.5 dB, adding up to 10 dB s----------> outside (weak)
-            --after 2 min: below bar - 6 dB, adding up to 120 dB s--> outside (weak)
-    inside  --silent for max(10 s, 8 intervals)---------------------> outside (silent)
+            --after 2 min: below bar - 8 dB, adding up to 600 dB s--> outside (weak)
+    inside  --silent for max(10 s, after 2 min 60 s, 8 intervals)---> outside (silent)
     inside  --the scanner cannot hear-------------------------------> unknown
     unknown --p75 >= bar - 2.5 dB-----------------------------------> inside
     unknown --weak or silent, as above------------------------------> outside
@@ -17,9 +17,13 @@ A rival is a beacon of another place: who stands at the neighbour's is less like
 percentile lags, so an enter is dated to the first packet of its window that would have kept the
 rider inside, and a departure to half a window before it began to show.
 
-A place is inside while one of its beacons is, and `arrived` once that has lasted 10 s. Time here is
-that of the last advert heard from anyone: while the radio hears nothing, no time passes, so that
-its silence is never taken for a departure.
+Who left after a long stay and is back within a quarter of an hour stays on: a false exit must not
+be followed by a burst of them. A long stay ends like a short one when something else says that the
+rider is elsewhere.
+
+A place is inside while one of its beacons is, and `arrived` once that has lasted 10 s and it leads
+the others (`contest.py`). Time here is that of the last advert heard from anyone: while the radio
+hears nothing, no time passes, so that its silence is never taken for a departure.
 """
 
 from __future__ import annotations
