@@ -70,7 +70,8 @@ def receivers() -> list[str]:
     with contextlib.suppress(OSError):
         socket.create_connection(("127.0.0.1", 2947), LOOK_S).close()
         found.append("gpsd")
-    named = sorted(str(path) for path in Path("/dev/serial/by-id").glob("*"))
+    named = [str(path) for path in [Path("/dev/edge/gps")] if path.exists()]
+    named += sorted(str(path) for path in Path("/dev/serial/by-id").glob("*"))
     plain = [str(path) for path in (*Path("/dev").glob("ttyACM*"), *Path("/dev").glob("ttyAMA0"))]
     return found + (named or sorted(plain))
 
