@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from agent.cli.config import tidy
 from agent.contract.events import BODIES, STREAMS, Event
 from agent.contract.topics import DEVICE_ID
 from agent.contract.wire import NDJSON, NDJSON_ZLIB
@@ -20,7 +21,9 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "order_id": {"description": "The order's id, the same as in the document."},
     "name": {"description": "The command's name, see docs/commands.md."},
     "part": {"description": "Its number; the command's result says how many there are."},
-    "cmd_id": {"description": "Unique for 7 days; a second message with it is answered by what was kept."},
+    "cmd_id": {
+        "description": "Unique for 7 days; a second message with it is answered by what was kept."
+    },
 }
 
 
@@ -90,19 +93,6 @@ def _event(kind: str) -> dict[str, Any]:
     body = {"$ref": f"#/components/schemas/{BODIES[kind].__name__}"}
     envelope = {"$ref": f"#/components/schemas/{Event.__name__}"}
     return {"payload": {"allOf": [envelope, {"properties": {"body": body}}]}}
-
-
-def tidy(schema: Any) -> Any:
-    """Descriptions on one line: Python 3.13 takes the indentation off docstrings, 3.11 does not."""
-    if isinstance(schema, list):
-        return [tidy(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: " ".join(value.split()) if key == "description" and isinstance(value, str)
-        else tidy(value)
-        for key, value in schema.items()
-    }  # fmt: skip
 
 
 def _sentence(text: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
+from agent.cli.config import tidy
 from agent.contract.events import BODIES, Event
-from tools.asyncapi import tidy
 from tools.channels import CHANNELS
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"

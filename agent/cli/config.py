@@ -143,7 +143,20 @@ def schema() -> str:
 
     from agent.config import Config
 
-    return json.dumps(msgspec.json.schema(Config), indent=2, ensure_ascii=False)
+    return json.dumps(tidy(msgspec.json.schema(Config)), indent=2, ensure_ascii=False)
+
+
+def tidy(schema: Any) -> Any:
+    """Descriptions on one line: Python 3.13 takes the indentation off docstrings, 3.11 does not."""
+    if isinstance(schema, list):
+        return [tidy(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: " ".join(value.split()) if key == "description" and isinstance(value, str)
+        else tidy(value)
+        for key, value in schema.items()
+    }  # fmt: skip
 
 
 def _flat(value: Any, at: str) -> list[tuple[str, Any]]:
