@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli import common, surveys
+from agent.cli import common, simulate, surveys
 from drivers.errors import DriverError
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def add(groups: common.Groups) -> None:
     learned = common.command(sub, "learned", "Thresholds that pick-ups moved.", _learned)
     common.reading(learned)
     common.reading(common.command(sub, "key", "The key of this device's own beacon.", _key))
-    sim = common.group(groups, "sim", "Recordings for `replay`.")
+    sim = common.group(groups, "sim", "Recordings for `replay`, and simulated fleets.")
+    simulate.add_to(sim)
     record = common.command(sim, "record", "What the radio hears, as CSV.", _record)
     record.add_argument("out", type=Path, metavar="ADVERTS.csv")
     record.add_argument("--seconds", type=surveys.seconds, default=60.0, metavar="N")
