@@ -30,6 +30,7 @@ CODE_S = 600
 DEVICE_DAYS = 30.0
 GRACE_S = 90 * 86400  # so long after its end a certificate may still ask for the next
 KEEP_ANSWER_S = 3600
+RESERVED = frozenset({"backend", "broker", "ca", "claim"})  # in config/broker
 SCHEMA = Path(__file__).parent / "ca.sql"
 
 _LATEST = """SELECT serial, pem, not_after, revoked FROM certificates
@@ -106,6 +107,7 @@ class Authority:
             raise Rejected("bad_device", f"{device!r} is no device id ({topics.DEVICE_ID.pattern})")
         code = enrolment.new_code()
         with self._open() as tx:
+            _only_as(tx, "device", device)
             tx.execute(
                 "INSERT OR REPLACE INTO codes VALUES (?, ?, ?, ?)",
                 (device, enrolment.code_key(code), hardware, int(now) + CODE_S),
@@ -198,6 +200,7 @@ class Authority:
         key = ca_certs.new_key()
         kind: Kind = "server" if hosts else "service"
         with self._open() as tx:
+            _only_as(tx, kind, name)
             days = ca_certs.SERVICE_DAYS
             chain = self._issue(tx, key.public_key(), name, kind, now, days, hosts=hosts)
         return ca_certs.key_pem(key), chain
@@ -381,6 +384,15 @@ class Authority:
 def _setting(tx: sqlite3.Connection, name: str) -> str | None:
     row = tx.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
     return row[0] if row else None
+
+
+def _only_as(tx: sqlite3.Connection, kind: Kind, name: str) -> None:
+    """Brokers give rights by name: a device called as a program would have the program's."""
+    rows = tx.execute("SELECT DISTINCT kind FROM certificates WHERE name = ?", (name,))
+    others = {row[0] for row in rows} - {kind}
+    if others or (kind == "device" and name in RESERVED):
+        raise Rejected("name_taken", f"{name} is the name of another ({', '.join(others)})"
+                       if others else f"{name} is the name of a program")  # fmt: skip
 
 
 def _public_key(device: str, request: EnrollRequest) -> ec.EllipticCurvePublicKey:

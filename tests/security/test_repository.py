@@ -67,3 +67,11 @@ def test_the_shipped_broker_ships_no_account() -> None:
     assert not re.search(r"allow_anonymous\s*=?\s*true", text)
     definitions = json.loads((SHIPPED / "rabbitmq" / "definitions.json").read_text("utf-8"))
     assert "users" not in definitions
+
+
+def test_a_weakness_can_be_told_and_the_page_for_it_leads_on() -> None:
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    assert "security.txt" in text
+    assert re.search(r"within \d+ working days", text)
+    for link in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (ROOT / link).exists(), link

@@ -171,6 +171,19 @@ def test_no_code_for_what_is_no_device_id(authority: Authority, device_id: str) 
         authority.code(device_id, BOARD, NOW)
 
 
+def test_a_device_is_not_called_as_a_program(authority: Authority, device: Identity) -> None:
+    """It would have its rights at the broker."""
+    authority.issue("reports", NOW, [])
+    enroll(authority, device)
+    for name in ("backend", "ca", "claim", "reports"):
+        with pytest.raises(Rejected, match="is the name of"):
+            authority.code(name, BOARD, NOW)
+    with pytest.raises(Rejected, match="is the name of another"):
+        authority.issue("sh-1", NOW, [])
+    authority.issue("backend", NOW, [])
+    authority.issue("backend", NOW, [])  # the next year's
+
+
 @given(st.text(max_size=200), st.text(max_size=200))
 @settings(max_examples=60, deadline=None)
 def test_what_is_no_request_is_refused(shared: Authority, csr: str, proof: str) -> None:
