@@ -22,7 +22,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "name": {"description": "The command's name, see docs/commands.md."},
     "part": {"description": "Its number; the command's result says how many there are."},
     "cmd_id": {
-        "description": "Unique for 7 days; a second message with it is answered by what was kept."
+        "description": "Unique for 7 days; a repetition is answered by what was kept."
     },
 }
 
