@@ -302,7 +302,9 @@ def _authority(config: Config, clock: Clock, boot_nonce: str) -> Authority:
 
 def _overridden(standing: Standing, origin: Mapping[str, str]) -> list[str]:
     """What is wished and set otherwise on the device, by variables or on the command line."""
-    wished = standing.in_force.settings if standing.in_force else {}
+    if standing.in_force is None or not standing.in_force.settings:
+        return []
+    wished = standing.in_force.settings
     return sorted(key for key, _ in flat(wished, "") if origin.get(key) != REMOTE)
 
 
