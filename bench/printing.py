@@ -183,12 +183,15 @@ async def rush(uri: str, jobs: int, *, exclusive: bool, dishes: int = 6) -> floa
         await database.open()
         config = PrinterConfig(name="bench", uri=uri, exclusive=exclusive)
         out: list[str] = []
+        first: list[tuple[float, float]] = []  # from here on: connecting is no part of a rush
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         class Counting:
             def put(self, tx, body, *, t=None) -> int:  # noqa: ARG002 - the port
                 out.append(body.order_id)
+                if len(out) == 1:
+                    first.append((time.perf_counter(), time.process_time()))
                 if len(out) == jobs:
                     loop.call_soon_threadsafe(done.set)
                 return 1
@@ -209,18 +212,19 @@ async def rush(uri: str, jobs: int, *, exclusive: bool, dishes: int = 6) -> floa
 
         await database.write(insert)
         running = asyncio.ensure_future(service.run(Heartbeat(service.name, clock, health)))
-        began, cpu = time.perf_counter(), time.process_time()
         await done.wait()
+        (began, cpu) = first[0]
         took, spent = time.perf_counter() - began, time.process_time() - cpu
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await database.close()
     in_order = out == [f"BENCH-{n}" for n in range(jobs)]
     print(
-        f"a rush of {jobs}: {jobs / took:.0f} tickets/s, {spent / jobs * 1000:.2f} ms of CPU each,"
+        f"a rush of {jobs}: {(jobs - 1) / took:.0f} tickets/s,"
+        f" {spent / (jobs - 1) * 1000:.2f} ms of CPU each,"
         f" {'in order' if in_order else 'OUT OF ORDER'}"
     )
-    return jobs / took
+    return (jobs - 1) / took
 
 
 def _sink(port) -> None:

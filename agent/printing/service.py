@@ -344,12 +344,14 @@ class PrinterService:
         token = jobs.token(job)
         try:
             printer = await heartbeat.idle(self._open())
-            return await self._proof(printer, lambda: printer.resume(token), heartbeat)
+            evidence = await self._proof(printer, lambda: printer.resume(token), heartbeat)
         except StoreError:
             raise
         except DriverError:  # told when it is looked at again
-            await self._close()
-            return Evidence.NONE
+            evidence = Evidence.NONE
+        if evidence is Evidence.NONE:
+            await self._close()  # an answer that comes late is not to be the next ticket's
+        return evidence
 
     # --- the printer ------------------------------------------------------------------------------
 

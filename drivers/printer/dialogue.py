@@ -199,7 +199,12 @@ class Dialogue:
         """
         if noted := self._noted(token):
             return noted
-        if not self._transport.inherited or not self.talks:
+        if not self.talks:
+            return Evidence.NONE
+        if self._noted_text() == f"{token} answered":
+            self._await(lambda: True)  # it has no fault: that was all that was missing
+            return Evidence.BARRIER
+        if not self._transport.inherited:
             return Evidence.NONE
         if not self._resuming:
             self._resuming = True
@@ -208,7 +213,7 @@ class Dialogue:
                 self._keeper_notes(f"{token} asked")
                 self._barriers = 1
                 self._transport.write(escpos.BARRIER)
-        self._await(lambda: self._job_proved or not self._barriers)
+        self._await(lambda: not self._barriers)  # no answer of ours is to be left for the next job
         while not self._job_proved and self._listen(self._settings.answer_s / 4):
             pass  # our own answer would follow the job's at once
         self._resuming = False
@@ -226,9 +231,9 @@ class Dialogue:
         self._job_waits, self._job_proved = self._settings.evidence == "job_id", False
         if self._token in self._done:
             self._prove()
-        keeper = self._settings.keeper
-        asked = keeper is not None and keeper.jotted(self._settings.name) == f"{token} asked"
+        asked = self._noted_text() == f"{token} asked"
         self._trusted = not asked and not self._settings.watch
+        self._answered(self._unasked and self._trusted)
 
     def _overheard(self) -> bool:
         """Whether the proof comes without being asked for: then a death now costs nothing."""
@@ -243,10 +248,17 @@ class Dialogue:
         if self._settings.keeper is not None:
             self._settings.keeper.jot(self._settings.name, text)
 
-    def _noted(self, token: str) -> Evidence | None:
+    def _answered(self, behind_the_job: object) -> None:
+        """GS r is answered; whether the printer has a fault is asked now, or by a next life."""
+        if behind_the_job and self._job and not self._job_waits:
+            self._keeper_notes(f"{self._job} answered")
+
+    def _noted_text(self) -> str:
         keeper = self._settings.keeper
-        noted = keeper.jotted(self._settings.name) if keeper else ""
-        name, _, evidence = noted.partition(" ")
+        return keeper.jotted(self._settings.name) if keeper else ""
+
+    def _noted(self, token: str) -> Evidence | None:
+        name, _, evidence = self._noted_text().partition(" ")
         known = name == token and evidence in set(Evidence)
         return Evidence(evidence) if known else None
 
@@ -406,8 +418,12 @@ class Dialogue:
             if isinstance(reply, RealTime) and self._asked:
                 self._answers[self._asked.popleft()] = reply.byte
             elif isinstance(reply, Transmitted):
-                self._unasked += not self._barriers
-                self._barriers = max(0, self._barriers - 1)
+                if self._barriers:
+                    self._barriers -= 1
+                    self._answered(not self._barriers and not self._resuming)
+                else:
+                    self._unasked += 1
+                    self._answered(self._resuming and self._trusted)
             elif isinstance(reply, JobDone):
                 self._done.append(reply.id)
                 if self._job_waits and reply.id == self._token:

@@ -112,6 +112,26 @@ def test_the_next_life_finds_the_answer_or_that_there_is_none(dying, promised, f
     assert asyncio.run(next_life(dying, mended=paper, evidence=promised)) is found
 
 
+def test_an_answer_that_was_read_and_not_judged_yet_is_judged_by_the_next_life():
+    """It died between the answer to GS r and the question whether there is a fault."""
+
+    async def main(fault: str | None) -> Evidence:
+        virtual, kept = VirtualPrinter(), Kept()
+        async with serve(virtual) as port:
+            given = Settings(uri=f"tcp://127.0.0.1:{port}", stall_s=1.0, answer_s=0.4, keeper=kept)
+            async with network.DRIVER.open(given, SystemClock()) as printer:
+                await printer.write(TICKET)
+                kept.jot(given.name, "AAAA answered")
+            if fault:
+                virtual.fault(fault)
+            async with network.DRIVER.open(given, SystemClock()) as printer:
+                return await printer.resume("AAAA")
+
+    assert asyncio.run(main(None)) is Evidence.BARRIER
+    with pytest.raises(DriverError, match="cover_open"):
+        asyncio.run(main("cover_open"))
+
+
 def test_where_the_printer_reports_by_itself_only_a_job_id_counts():
     for promised, found in (("barrier", Evidence.NONE), ("job_id", Evidence.JOB_ID)):
         life = next_life(before_the_answer, mended=paper, evidence=promised, watch=True)
