@@ -39,6 +39,10 @@ def concealed(key: str, value: Any) -> Any:
     """Names of files are shown, what could stand in them is not."""
     if _SECRET.search(key) and value not in (None, "", []):
         return HIDDEN
+    if isinstance(value, list | tuple):
+        return [concealed(key, one) for one in value]
+    if isinstance(value, dict):
+        return {name: concealed(f"{key}.{name}", one) for name, one in value.items()}
     return _USERINFO.sub(HIDDEN + "@", value) if isinstance(value, str) else value
 
 
