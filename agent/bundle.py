@@ -95,7 +95,8 @@ def collect(
     run = tools or _run
     parts = {name: redact.text(text) for name, text in _parts(config, config_file, problems, told)}
     logs = {"log.txt": _log(told)} | {name: run(command) for name, command in TOOLS.items()}
-    logs = {name: redact.text(text) for name, text in logs.items() if text}
+    room = LOG_BYTES // len(logs)
+    logs = {name: redact.text(_last(text, room)) for name, text in logs.items() if text}
     parts["README.txt"] = _readme([*parts, *logs], clock)
     budget = LOG_BYTES
     while True:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 # What the demo says, and the tools of who runs the back end, is for other people.
 ELSEWHERE = (
-    *("agent/demo/", "agent/consumer/", "agent/operators/", "agent/words/"),
+    *("agent/demo/", "agent/consumer/", "agent/operators/", "agent/swarm/", "agent/words/"),
     *("agent/fleet/ca", "agent/fleet/publishing", "agent/fleet/audit_source"),
     *("agent/cli/ca", "agent/cli/operate", "agent/cli/update"),
 )
@@ -54,10 +54,12 @@ def texts() -> list[Text]:
 
 def _in_module(path: Path, where: str) -> Iterator[Text]:
     tree = ast.parse(path.read_text("utf-8"))
-    shared = {name: values for name, values in _assigned(tree).items() if _is_shared(name, tree)}
+    everywhere = _assigned(tree)
+    top = {ast.unparse(node.targets[0]) for node in tree.body if isinstance(node, ast.Assign)}
+    shared = {name: values for name, values in everywhere.items() if "." in name or name in top}
     done: set[ast.Call] = set()
     for scope in [*_functions(tree), tree]:
-        assigned = shared | _assigned(scope)
+        assigned = shared | (everywhere if scope is tree else _assigned(scope))
         for node in ast.walk(scope):
             if isinstance(node, ast.Call) and node not in done and (said := _said(node)):
                 done.add(node)
@@ -77,15 +79,6 @@ def _assigned(scope: ast.AST) -> Assigned:
         if isinstance(node, ast.Assign):
             found[ast.unparse(node.targets[0])].append(node.value)
     return found
-
-
-def _is_shared(name: str, tree: ast.Module) -> bool:
-    """`self.x`, or a constant of the module."""
-    if "." in name:
-        return True
-    return any(
-        isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name for node in tree.body
-    )
 
 
 def _said(call: ast.Call) -> ast.expr | None:

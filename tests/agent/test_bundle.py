@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import sqlite3
@@ -81,7 +82,7 @@ def test_it_holds_what_support_asks_for_first(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None
 )
 @given(secret=PLAIN, phone=PHONE, lat=st.floats(10, 80).map(lambda x: round(x, 6)))
 def test_what_was_planted_anywhere_does_not_get_out(
@@ -126,27 +127,27 @@ def test_a_broken_configuration_is_what_support_must_see(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("limit", [20_000, 60_000, 2_000_000])
+@pytest.mark.parametrize("limit", [20_000, 200_000])
 def test_it_never_grows_beyond_its_bound_and_the_newest_lines_stay(
     tmp_path: Path, limit: int
 ) -> None:
     import random
 
     chance = random.Random(1)  # text that cannot be packed well
-    noise = "\n".join(f"line {n} {chance.randbytes(30).hex(' ')}" for n in range(20_000))
+    noise = "\n".join(f"line {n} {chance.randbytes(30).hex(' ')}" for n in range(3000))
     packed = collect(shop(tmp_path), ManualClock(), tools=lambda _: noise, max_bytes=limit)
     assert len(packed) <= limit
     found = files(packed)
     assert "config.json" in found
     if limit > 20_000:
-        assert "line 19999 " in found["journal.txt"]
+        assert "line 2999 " in found["journal.txt"]
 
 
 def test_a_damaged_database_is_told_of(tmp_path: Path) -> None:
     path = tmp_path / "agent.db"
     path.write_bytes(b"not a database at all" * 100)
     assert "error" in bundle.database(path)
-    with sqlite3.connect(tmp_path / "other.db") as other:
+    with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE x (y)")
     assert bundle.database(tmp_path / "other.db")["tables"]["orders"]["error"]
 

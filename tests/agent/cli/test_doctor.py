@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -170,7 +171,7 @@ def test_the_database_is_looked_into_beside_the_agent(tmp_path: Path) -> None:
     store.write_bytes(b"no database" * 500)
     assert not only(files.database(shop)).ok
     store.unlink()
-    with sqlite3.connect(store) as made:
+    with contextlib.closing(sqlite3.connect(store)) as made, made:
         for stream in ("critical", "state", "telemetry"):
             made.execute(f"CREATE TABLE {stream} (t INTEGER)")
         made.execute("CREATE TABLE poison (t INTEGER)")
