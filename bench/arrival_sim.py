@@ -33,6 +33,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import common
@@ -243,7 +244,7 @@ def visits(arguments: argparse.Namespace, case: Case) -> list[tuple[str, str, st
     def share(what: str) -> str:
         return f"{100 * count[what] / arguments.visits:.1f} %"
 
-    rows = [
+    return [
         ("recall", f"{share('found')} of {arguments.visits}", ">= 99 %"),
         ("precision", f"{100 * count['found'] / total:.1f} % of {total}", ">= 99 %"),
         ("wrong shop or floor", share("wrong"), "<= 0.5 %"),
@@ -253,7 +254,6 @@ def visits(arguments: argparse.Namespace, case: Case) -> list[tuple[str, str, st
         ("enter after the edge p50 / p95", spread(late), "<= 3 / 8 s"),
         ("arrived after edge + 10 s p50 / p95", spread(decided), "<= 3 / 8 s"),
     ]
-    return [(f"{case.name}: {what}", found, target) for what, found, target in rows]
 
 
 def passing() -> Way:
@@ -339,8 +339,8 @@ async def stall(seed: int, needs: Rung) -> tuple[float, float, int, bool]:
     """Noticed after, healed after (s, from the stall), false exits, whether people were told."""
     clock, radio, tape = ManualClock(), SimulatedRadio(), Tape()
     health = Health(clock)
-    told: list[str] = []
-    health.listen(lambda condition, raised: told.append(condition.code) if raised else None)
+    told: dict[str, bool] = {}
+    health.listen(lambda condition, raised: told.update({condition.code: raised}))
     mall = Mall(seed)
 
     @asynccontextmanager
@@ -363,7 +363,7 @@ async def stall(seed: int, needs: Rung) -> tuple[float, float, int, bool]:
         await clock.advance(30 + random.Random(seed).random())
         radio.stall(needs)
         noticed = await until(clock, lambda: DEAF in told)
-        healed = noticed + await until(clock, lambda: tape.words[-1] in {"enter", "arrived"})
+        healed = noticed + await until(clock, lambda: not told[DEAF])
         await clock.advance(30)
         task.cancel()
     return noticed, healed, tape.words.count("exit"), DEAF in told
@@ -401,16 +401,17 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--still", action="store_true")
     arguments = parser.parse_args()
-    rows = []
-    for case in CASES if arguments.visits else ():
-        rows += visits(arguments, case)
-    if arguments.shifts:
-        rows += shifts(arguments)
-    if arguments.stalls:
-        rows += stalls(arguments)
-    if arguments.malls:
-        rows += bound(arguments)
-    common.table(f"Arrivals, simulated, seed {arguments.seed}", ["", "found", "target"], rows)
+    head = ["", "found", "target"]
+    parts: list[tuple[str, int, Callable[[], list[tuple[str, str, str]]]]] = [
+        *((case.name, arguments.visits, partial(visits, arguments, case)) for case in CASES),
+        ("stalls", arguments.stalls, partial(stalls, arguments)),
+        ("stays", arguments.shifts, partial(shifts, arguments)),
+        ("bound", arguments.malls, partial(bound, arguments)),
+    ]
+    for name, wanted, run in parts:
+        if wanted:
+            common.table(f"Arrivals, simulated, seed {arguments.seed}: {name}", head, run())
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":
