@@ -21,9 +21,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "order_id": {"description": "The order's id, the same as in the document."},
     "name": {"description": "The command's name, see docs/commands.md."},
     "part": {"description": "Its number; the command's result says how many there are."},
-    "cmd_id": {
-        "description": "Unique for 7 days; a repetition is answered by what was kept."
-    },
+    "cmd_id": {"description": "Unique for 7 days; a repetition is answered by what was kept."},
 }
 
 
