@@ -122,7 +122,7 @@ class Emupos:
         return self._emulator.receipts()
 
     def end(self) -> None:
-        self._process.terminate()
+        self._process.kill()
         self._process.wait(30)
 
 
