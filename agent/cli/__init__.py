@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import sys
 from collections.abc import Sequence
 
 from agent import __version__
-from agent.cli import common, run
+from agent.cli import common
 from agent.contract.errors import NotRunning, Rejected
 from agent.layers import EXIT_CONFIG, ConfigError
 from drivers.errors import DriverError
@@ -16,72 +17,50 @@ from drivers.errors import DriverError
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 
-def parser(*, alone: bool = False) -> argparse.ArgumentParser:
-    """`alone`: of `run` and `demo` only; a daemon keeps no command line in memory."""
+# Module -> its commands, in the order of the help. A call imports the module of its command alone:
+# the others cost more than most commands do, and a daemon would keep them in memory.
+MODULES = {
+    "run": ("run", "demo"),
+    "setup": ("setup",),
+    "device": ("status", "watch", "doctor"),
+    "fleet": ("fleet",),
+    "log": ("log",),
+    "bundle": ("bundle",),
+    "config": ("config",),
+    "page": ("page",),
+    "queue": ("queue",),
+    "shop": ("order", "printer", "alert", "stock", "shop", "sound", "sos"),
+    "ticket": ("ticket",),
+    "gps": ("gps",),
+    "beacon": ("beacon", "sim"),
+    "rider": ("duty", "consent"),
+    "replay": ("replay",),
+    "consume": ("consume",),
+    "enroll": ("enroll",),
+    "ca": ("ca",),
+    "update": ("update",),
+    "completion": ("completion",),
+    "man": ("man",),
+}
+
+
+def parser(first: str | None = None) -> argparse.ArgumentParser:
+    """Of everything; of one module only where `first` is a command."""
     top = argparse.ArgumentParser(
         prog="edge-agent", description="The edge agent of shop and rider."
     )
     top.add_argument("--version", action="version", version=f"edge-agent {__version__}")
     groups = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run.add(groups)
-    if not alone:
-        _others(groups)
+    home = [module for module, commands in MODULES.items() if first in commands]
+    for module in home or MODULES:
+        importlib.import_module(f"agent.cli.{module}").add(groups)
     return top
-
-
-def _others(groups: common.Groups) -> None:
-    from agent.cli import (
-        beacon,
-        bundle,
-        ca,
-        completion,
-        config,
-        consume,
-        device,
-        enroll,
-        fleet,
-        gps,
-        log,
-        man,
-        page,
-        queue,
-        replay,
-        rider,
-        setup,
-        shop,
-        ticket,
-        update,
-    )
-
-    for module in (
-        setup,
-        device,
-        fleet,
-        log,
-        bundle,
-        config,
-        page,
-        queue,
-        shop,
-        ticket,
-        gps,
-        beacon,
-        rider,
-        replay,
-        consume,
-        enroll,
-        ca,
-        update,
-        completion,
-        man,
-    ):
-        module.add(groups)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0 done, 1 it failed, 2 wrong usage, 78 bad configuration."""
     given = sys.argv[1:] if argv is None else argv
-    arguments = parser(alone=given[:1] == ["run"]).parse_args(given)
+    arguments = parser(given[0] if given else None).parse_args(given)
     for stream in (sys.stdout, sys.stderr):  # a character that it lacks is no reason to fail
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.cli import main, parser
+from agent.cli import MODULES, main, parser
 from agent.cli.completion import SHELLS
 from agent.cli.man import page
 from agent.cli.tree import read
@@ -26,6 +26,15 @@ CASES = [
     (["doctor", "--config", "min"], {"mine.toml"}, {"--fix"}),
     (["completion", ""], {"bash", "zsh", "fish"}, set()),
 ]
+
+
+def test_a_call_builds_its_own_command_as_the_whole_parser_does() -> None:
+    whole = {child.path[0]: child for child in TOP.children}
+    assert set(whole) == {command for commands in MODULES.values() for command in commands}
+    for commands in MODULES.values():
+        alone = read(parser(commands[0]))
+        assert {child.path[0] for child in alone.children} == set(commands)
+        assert all(child == whole[child.path[0]] for child in alone.children)
 
 
 def completed(shell: str, words: list[str], folder: Path) -> set[str]:
