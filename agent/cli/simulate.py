@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import socket
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,9 @@ def add_to(sim: common.Groups) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    import asyncio
+    import tempfile
+
     import msgspec
 
     from agent.core.clock import SystemClock
@@ -67,6 +67,8 @@ def _text(verdict: dict[str, Any]) -> str:
 
 
 def _free_port() -> int:
+    import socket
+
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
