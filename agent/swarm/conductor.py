@@ -36,8 +36,6 @@ max_inflight_messages 0
 set_tcp_nodelay true
 persistence true
 persistence_location {folder}/
-autosave_interval 1
-autosave_on_changes true
 user {user}
 log_dest file {folder}/mosquitto.log
 log_type error

@@ -81,7 +81,7 @@ def test_every_driver_is_documented(kind: str, name: str) -> None:
 
 def test_conditions_are_read_from_the_source() -> None:
     found = {condition.code for condition in conditions.conditions()}
-    assert {"gps.no_fix", "printer.{name}", "service.{name}", "store.full", "uplink"} <= found
+    assert {"gps.no_fix", "printer.{printer}", "service.{name}", "store.full", "uplink"} <= found
     assert all(condition.text and condition.severity in {"info", "warning", "critical"}
                for condition in conditions.conditions())  # fmt: skip
 
