@@ -78,6 +78,7 @@ def test_every_body_has_its_kind_and_stream() -> None:
         "health",
         "command",
         "config",
+        "update",
         "audit",
         "error",
         "gap",
