@@ -13,7 +13,7 @@ two of them: doing a step again ends where it would have ended.
 
 This file is also installed by itself, outside all slots, and runs before each start of the agent
 with the system's Python: a release that does not even start cannot keep itself. Therefore it needs
-nothing but the standard library, and raises OSError and ValueError only.
+nothing but the standard library. What cannot be read raises OSError, ValueError or TypeError.
 """
 
 from __future__ import annotations
@@ -168,6 +168,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _write(path: Path, value: dict[str, Any]) -> None:
     beside = path.with_name(path.name + ".new")
     with beside.open("w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o644)  # the agent reads it, whatever the umask is
         json.dump(value, file)
         file.flush()
         os.fsync(file.fileno())

@@ -8,12 +8,13 @@ process: the store is open, nothing critical has come up that was not there befo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import sqlite3
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -25,6 +26,9 @@ from agent.core.supervisor import Heartbeat
 from agent.fleet.box import REQUEST, VERDICT, VERSION, Request, Verdict, leave, left
 from agent.fleet.slots import Result, Slots, Trial
 from agent.store.database import Database
+from drivers.base import DriverError
+
+T = TypeVar("T")
 
 STEADY_S = 10.0  # without new trouble, before a release calls itself sound
 LOOK_S = 1.0
@@ -63,7 +67,9 @@ class UpdateService:
         self._announce = announce
         self._slot = (prefix or Path(sys.prefix)).resolve().name
         self._asked = asyncio.Event()
-        self.trying = self._is_ours(self._slots.trial())
+        self.trying = False
+        with contextlib.suppress(DriverError):  # `run` tells it
+            self.trying = self._is_ours(self._trial())
 
     async def start(self, version: str) -> str:
         """Ask the updater for a release; the id that its events will bear."""
@@ -89,22 +95,22 @@ class UpdateService:
         return request.id
 
     def status(self) -> dict[str, Any]:
-        waiting, trial, last = self._waiting(), self._slots.trial(), self._slots.result()
+        waiting, trial, last = self._waiting(), self._trial(), self._result()
         return {
             "slot": self._slots.current(),
             "waiting": waiting and waiting.version,
             "trial": trial and trial.slot,
             "last": last and f"{last.version} {last.outcome} {last.reason}".strip(),
-            "refused": sorted(self._slots.refused()),
+            "refused": sorted(self._read(self._slots.refused)),
         }
 
     async def run(self, heartbeat: Heartbeat) -> None:
         while True:
             await self._tell_result()
-            trial = self._slots.trial()
+            trial = self._trial()
             if trial is not None and self._is_ours(trial):
                 await self._prove(trial, heartbeat)
-            while self._waiting() is not None or self._is_ours(self._slots.trial()):
+            while self._waiting() is not None or self._is_ours(self._trial()):
                 await heartbeat.idle(self._clock.sleep(LOOK_S))
                 await self._tell_result()
             await self._tell_result()
@@ -120,7 +126,7 @@ class UpdateService:
         row = await self._database.read(lambda connection: connection.execute(_BEFORE).fetchone())
         before = set(msgspec.json.decode(row[0], type=list[str])) if row else set()
         steady_since = self._clock.monotonic()
-        while self._slots.trial() is not None:
+        while self._trial() is not None:
             now = self._clock.monotonic()
             if self._troubles() - before:
                 steady_since = now
@@ -131,7 +137,7 @@ class UpdateService:
 
     async def _tell_result(self) -> None:
         """Each end of an update becomes one event, whoever was running then."""
-        result = self._slots.result()
+        result = self._result()
         if result is None or result.outcome == "interrupted":
             return
         known = f"{result.request} {result.outcome}"
@@ -144,15 +150,28 @@ class UpdateService:
             self._recorder.put(tx, _told(result))
 
         await self._database.write(store)
-        if self.trying and not self._is_ours(self._slots.trial()):
+        if self.trying and not self._is_ours(self._trial()):
             self.trying = False
             await self._announce()
+
+    def _trial(self) -> Trial | None:
+        return self._read(self._slots.trial)
+
+    def _result(self) -> Result | None:
+        return self._read(self._slots.result)
+
+    def _read(self, what: Callable[[], T]) -> T:
+        """The updater's files are its own: a damaged one must not take tickets down with it."""
+        try:
+            return what()
+        except (OSError, ValueError, TypeError) as error:
+            raise DriverError(f"what the updater left cannot be read: {error}") from error
 
     def _is_ours(self, trial: Trial | None) -> bool:
         return trial is not None and trial.slot == self._slot
 
     def _waiting(self) -> Request | None:
-        return left(self._box / REQUEST, Request)
+        return self._read(lambda: left(self._box / REQUEST, Request))
 
 
 def _told(result: Result) -> Update:

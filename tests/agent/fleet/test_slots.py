@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -159,3 +160,13 @@ def test_the_launcher_runs_by_itself_and_never_keeps_the_agent_from_starting(
     (slots.state / "trial.json").write_text("{")
     assert launch(str(slots.folder.parent), str(slots.state)).returncode == 0
     assert launch().returncode == 0
+
+
+def test_what_the_updater_writes_the_agent_may_read(slots: Slots) -> None:
+    before = os.umask(0o077)
+    try:
+        slots.begin(TRIAL)
+        slots.keep(TRIAL)
+    finally:
+        os.umask(before)
+    assert (slots.state / "result.json").stat().st_mode & 0o777 == 0o644

@@ -18,6 +18,7 @@ from agent.fleet.box import REQUEST, VERDICT, Request, Verdict, left
 from agent.fleet.slots import Result, Slots, Trial
 from agent.fleet.update_service import STEADY_S, UpdateService
 from agent.store.database import Database
+from drivers.base import DriverError
 from tests.support import ListRecorder, until
 
 
@@ -195,3 +196,12 @@ def test_another_slot_s_trial_is_none_of_our_business(folder: Path) -> None:
         assert device.states() == []
 
     play(device, story)
+
+
+@pytest.mark.parametrize("name", ["trial.json", "result.json"])
+def test_a_damaged_file_of_the_updater_s_is_told_and_harms_nobody(folder: Path, name: str) -> None:
+    (folder / "state" / name).write_text("{")
+    device = Device(folder)
+    assert not device.service.trying
+    with pytest.raises(DriverError, match="cannot be read"):
+        play(device, lambda: device.pass_time(1))
