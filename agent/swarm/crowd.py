@@ -79,11 +79,14 @@ class Crowd:
 
     async def run(self) -> None:
         self._take_up()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._tick())
-            group.create_task(self._ping())
-            for device in self.devices.values():
-                group.create_task(self._keep(device))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._tick())
+                group.create_task(self._ping())
+                for device in self.devices.values():
+                    group.create_task(self._keep(device))
+        finally:
+            self._ledger.close()
 
     # --- connections ------------------------------------------------------------------------------
 

@@ -82,6 +82,10 @@ class Ledger:
         run("DELETE FROM outbox WHERE device = ? AND seq <= ?", acked)
         self._connection.execute("COMMIT")
 
+    def close(self) -> None:
+        self._connection.close()
+        os.close(self._effects)
+
     def effect(self, device: str, cmd_id: str) -> None:
         """The command does what it does; outside of any transaction, like paper."""
         os.write(self._effects, f"{device} {cmd_id}\n".encode())

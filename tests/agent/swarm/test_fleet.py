@@ -50,6 +50,7 @@ def test_what_was_running_when_a_crowd_died_is_found_again(tmp_path: Path) -> No
         [("d1", 7)],
     )
     ledger.effect("d1", "c2")
+    ledger.close()
     again = Ledger(tmp_path, "a")
     assert again.open_commands() == [("d1", "c1", "running")]
     assert again.devices() == {"d1": (2, 7)}
@@ -58,3 +59,4 @@ def test_what_was_running_when_a_crowd_died_is_found_again(tmp_path: Path) -> No
     again.commit([], [], [("d1", 1)])
     assert [row.seq for row in again.waiting("d1")] == [2]
     assert effects(tmp_path) == ["d1 c2"]
+    again.close()
