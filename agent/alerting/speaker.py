@@ -44,11 +44,12 @@ class Speaker:
         """Sound is configured, but there is none."""
         return self._open_player is not None and self._player is None
 
-    async def open(self) -> None:
-        """Get hold of the card if it is time to try; a failure is told as a condition."""
+    async def open(self, *, at_once: bool = False) -> None:
+        """Get hold of the card if it is time to try, or `at_once`, for who has just plugged it in;
+        a failure is told as a condition."""
         if self._open_player is None or not self.wanted:
             return
-        if self._clock.monotonic() < self._retry_at:
+        if self._clock.monotonic() < self._retry_at and not at_once:
             return
         try:
             self._player = await self._stack.enter_async_context(self._open_player())

@@ -51,7 +51,7 @@ class AlertCommands:
         return await self.alerting.acknowledge(ids or None, by, params.order_id)
 
     async def test_sound(self, _params: Any, _by: str) -> str:
-        await self.speaker.open()
+        await self.speaker.open(at_once=True)
         try:
             if not await self.speaker.say(["chime", "new_order"], loud=False):
                 raise Rejected("no_sound", "nothing was heard; see: edge-agent doctor")

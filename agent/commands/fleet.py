@@ -109,7 +109,7 @@ class FleetCommands:
     async def _chime(self, seconds: float) -> None:
         """Where there is a loudspeaker."""
         end = self.clock.monotonic() + seconds
-        await self.speaker.open()
+        await self.speaker.open(at_once=True)
         try:
             while self.clock.monotonic() < end and await self.speaker.say(["chime"], loud=True):
                 await self.clock.sleep(min(CHIME_S, max(0.0, end - self.clock.monotonic())))
@@ -120,7 +120,7 @@ class FleetCommands:
         missing = self.speaker.missing(params.clips)
         if missing:
             raise Rejected("no_clip", f"there is no clip {', '.join(missing)}")
-        await self.speaker.open()
+        await self.speaker.open(at_once=True)
         try:
             if not await self.speaker.say(params.clips, loud=False):
                 raise Rejected("no_sound", "nothing was heard; see: edge-agent doctor")
