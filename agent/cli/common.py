@@ -161,16 +161,13 @@ def complain(*lines: str) -> None:
         print(f"edge-agent: {line}" if not line.startswith("  ") else line, file=sys.stderr)
 
 
-def first_line(file: str | None) -> str | None:
-    """Of a file with a password; raises DriverError."""
-    if file is None:
-        return None
-    from drivers.errors import DriverError
-
-    try:
-        return Path(file).read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, IndexError, UnicodeDecodeError) as error:
-        raise DriverError(f"the password in {file} cannot be read: {error}") from error
+def tool(
+    groups: Groups, name: str, help_: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """A command of the back end's: it belongs to no device and reads no configuration of one."""
+    added: argparse.ArgumentParser = groups.add_parser(name, help=help_, description=help_)
+    added.set_defaults(run=run)
+    return added
 
 
 def is_terminal() -> bool:

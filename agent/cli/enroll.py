@@ -51,6 +51,7 @@ def _enroll(arguments: argparse.Namespace) -> int:
 def _claim(config: Config, identity: Identity, arguments: argparse.Namespace) -> LinkSettings:
     """How the authority is reached by who has no certificate."""
     from agent.fleet.identity_client import claim
+    from agent.passwords import first_line
 
     known = identity.files().ca if identity.enrolled else None
     ca = arguments.ca or config.uplink.enroll_ca or config.uplink.ca or known
@@ -60,7 +61,7 @@ def _claim(config: Config, identity: Identity, arguments: argparse.Namespace) ->
         config.device.id,
         Path(ca) if ca else None,
         arguments.user or config.uplink.enroll_username,
-        common.first_line(password_file),
+        first_line(password_file),
     )
 
 

@@ -20,7 +20,7 @@ def add(groups: common.Groups) -> None:
     sub = common.group(groups, "fleet", "Look after many devices: the back end's tools.")
     operate.add(sub)
     audit = common.group(sub, "audit", "What devices say that was done on them.")
-    verify = _tool(audit, "verify", "Find where an audit chain breaks.", _verify)
+    verify = common.tool(audit, "verify", "Find where an audit chain breaks.", _verify)
     verify.add_argument(
         "--from",
         dest="from_",
@@ -33,7 +33,7 @@ def add(groups: common.Groups) -> None:
         "--heads", type=Path, metavar="F", help="ends that were kept before; renewed when all holds"
     )
     common.reading(verify)
-    sign = _tool(sub, "sign", "Sign a command, or a configuration, and print it.", _sign)
+    sign = common.tool(sub, "sign", "Sign a command, or a configuration, and print it.", _sign)
     sign.add_argument("device", metavar="DEVICE")
     sign.add_argument("name", metavar="COMMAND", help="its name; `config` for a configuration")
     sign.add_argument("params", nargs="?", default="{}", help="JSON; settings of a configuration")
@@ -47,14 +47,8 @@ def add(groups: common.Groups) -> None:
     sign.add_argument("--minutes", type=float, help="valid for so long; else 10, a config 1 year")
     sign.add_argument("--nonce", help="boot_nonce of the device's state: for this start only")
     sign.add_argument("--version", type=int, help="of a configuration")
-    keygen = _tool(sub, "keygen", "Make a key to sign requests with.", _keygen)
+    keygen = common.tool(sub, "keygen", "Make a key to sign requests with.", _keygen)
     keygen.add_argument("file", type=Path, metavar="FILE", help="the secret; it must not exist yet")
-
-
-def _tool(groups: common.Groups, name: str, help_: str, run: Any) -> argparse.ArgumentParser:
-    added: argparse.ArgumentParser = groups.add_parser(name, help=help_, description=help_)
-    added.set_defaults(run=run)
-    return added
 
 
 # --- audit ----------------------------------------------------------------------------------------

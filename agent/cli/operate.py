@@ -57,26 +57,18 @@ def _add_rollout(groups: common.Groups) -> None:
     _signing(start)
     run = _tool(groups, "run", "Go on with one that somebody else began.", _go_on)
     _signing(run)
-    status = common_tool(groups, "status", "How far it is.", _status)
+    status = common.tool(groups, "status", "How far it is.", _status)
     common.reading(status)
-    pause = common_tool(groups, "pause", "Ask nobody any more.", lambda a: _mark(a, paused=True))
-    resume = common_tool(groups, "resume", "Go on asking.", lambda a: _mark(a, paused=False))
+    pause = common.tool(groups, "pause", "Ask nobody any more.", lambda a: _mark(a, paused=True))
+    resume = common.tool(groups, "resume", "Go on asking.", lambda a: _mark(a, paused=False))
     for one in (run, status, pause, resume):
         one.add_argument("file", type=Path)
-
-
-def common_tool(
-    groups: common.Groups, name: str, help_: str, run: Callable[[argparse.Namespace], int]
-) -> argparse.ArgumentParser:
-    added: argparse.ArgumentParser = groups.add_parser(name, help=help_, description=help_)
-    added.set_defaults(run=run)
-    return added
 
 
 def _tool(
     groups: common.Groups, name: str, help_: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    added = common_tool(groups, name, help_, run)
+    added = common.tool(groups, name, help_, run)
     added.add_argument(
         "--broker", default=os.environ.get(BROKER), metavar="URL",
         help=f"mqtts://USER@HOST[:PORT]; or in ${BROKER}",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from agent import config as configuration
 from agent.contract import topics
 from agent.contract.presence import Presence
+from agent.passwords import first_line
 from agent.store.inbox import Inbox, Route
 from agent.uplink.lateness import Lateness
 from agent.uplink.link import Link, LinkSettings
 from agent.uplink.service import Uplink
 from agent.wiring.house import House, path
-from drivers.base import DriverError
 
 if TYPE_CHECKING:
     from agent.fleet.identity_service import IdentityService
@@ -135,7 +135,7 @@ def _settings(house: House, identity: IdentityService | None) -> LinkSettings:
         session_expiry_s=int(configuration.seconds(uplink.session_expiry)),
         retry_max_s=uplink.retry_max_s,
         username=uplink.username,
-        password=_secret(uplink.password_file),
+        password=first_line(uplink.password_file),
         ca=path(uplink.ca),
         cert=path(uplink.cert),
         key=path(uplink.key),
@@ -153,13 +153,3 @@ def _telling(house: House, react: Callable[..., None]) -> Callable[..., None]:
         house.changes.notify()
 
     return told
-
-
-def _secret(file: str | None) -> str | None:
-    """The first line of a file; DriverError when it cannot be read."""
-    if file is None:
-        return None
-    try:
-        return Path(file).read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, IndexError, UnicodeDecodeError) as error:
-        raise DriverError(f"the password in {file} cannot be read: {error}") from error
