@@ -1,14 +1,12 @@
-"""`beacon` and `sim record`: what the radio hears."""
+"""`beacon`: what the radio hears, and what is learned of it."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli import common, simulate, surveys
-from drivers.errors import DriverError
+from agent.cli import common, surveys
 
 if TYPE_CHECKING:
     from agent.arrival.overview import Row
@@ -29,11 +27,6 @@ def add(groups: common.Groups) -> None:
     learned = common.command(sub, "learned", "Thresholds that pick-ups moved.", _learned)
     common.reading(learned)
     common.reading(common.command(sub, "key", "The key of this device's own beacon.", _key))
-    sim = common.group(groups, "sim", "Recordings for `replay`, and simulated fleets.")
-    simulate.add_to(sim)
-    record = common.command(sim, "record", "What the radio hears, as CSV.", _record)
-    record.add_argument("out", type=Path, metavar="ADVERTS.csv")
-    record.add_argument("--seconds", type=surveys.seconds, default=60.0, metavar="N")
 
 
 def _key(arguments: argparse.Namespace) -> int:
@@ -129,29 +122,3 @@ def _learned(arguments: argparse.Namespace) -> int:
 
 
 # --- record ---------------------------------------------------------------------------------------
-
-
-def _record(arguments: argparse.Namespace) -> int:
-    import asyncio
-
-    count = asyncio.run(_write(arguments))
-    common.complain(f"{count} adverts in {arguments.out}")
-    return 0 if count else 1
-
-
-async def _write(arguments: argparse.Namespace) -> int:
-    from drivers.beacons import recording
-
-    section, clock = surveys.section_of(arguments)
-    offset, count = clock.wall() - clock.monotonic(), 0
-    try:
-        file = arguments.out.open("w", encoding="utf-8")
-    except OSError as error:
-        text = f"{arguments.out} cannot be written: {error.strerror}"
-        raise DriverError(text) from error
-    with file:
-        file.write(",".join(recording.COLUMNS) + "\n")
-        async for advert in surveys.adverts(section, clock, arguments.seconds):
-            file.write(recording.line(advert, advert.t + offset) + "\n")
-            count += 1
-    return count

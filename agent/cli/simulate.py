@@ -1,4 +1,4 @@
-"""`sim fleet`: thousands of devices on this machine, and what a broker and they make of it."""
+"""`sim`: recordings of the radio for `replay`, and thousands of devices on this machine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,21 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from agent.cli import common
+from agent.cli import common, surveys
+from drivers.errors import DriverError
 
 
-def add_to(sim: common.Groups) -> None:
+def add(groups: common.Groups) -> None:
+    sim = common.group(groups, "sim", "Recordings for `replay`, and simulated fleets.")
+    record = common.command(sim, "record", "What the radio hears, as CSV.", _record)
+    record.add_argument("out", type=Path, metavar="ADVERTS.csv")
+    record.add_argument("--seconds", type=surveys.seconds, default=60.0, metavar="N")
+    _add_fleet(sim)
+
+
+def _add_fleet(sim: common.Groups) -> None:
     help_ = "Many light devices against a real mosquitto: commands, chaos, and a verdict."
-    fleet = sim.add_parser("fleet", help=help_, description=help_)
+    fleet = common.tool(sim, "fleet", help_, _fleet)
     fleet.add_argument("-n", "--devices", type=int, default=300, metavar="N")
     fleet.add_argument("--crowds", type=int, default=4, metavar="N", help="processes they share")
     fleet.add_argument("--plain", action="store_true", help="without TLS")
@@ -20,11 +29,36 @@ def add_to(sim: common.Groups) -> None:
     fleet.add_argument("--online", type=int, default=2000, metavar="N", help="without a fault")
     fleet.add_argument("--online-rate", type=float, default=200.0, metavar="HZ", help="of those")
     fleet.add_argument("--seed", type=int, default=1)
-    fleet.set_defaults(run=_run)
     common.reading(fleet)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _record(arguments: argparse.Namespace) -> int:
+    import asyncio
+
+    count = asyncio.run(_write(arguments))
+    common.complain(f"{count} adverts in {arguments.out}")
+    return 0 if count else 1
+
+
+async def _write(arguments: argparse.Namespace) -> int:
+    from drivers.beacons import recording
+
+    section, clock = surveys.section_of(arguments)
+    offset, count = clock.wall() - clock.monotonic(), 0
+    try:
+        file = arguments.out.open("w", encoding="utf-8")
+    except OSError as error:
+        text = f"{arguments.out} cannot be written: {error.strerror}"
+        raise DriverError(text) from error
+    with file:
+        file.write(",".join(recording.COLUMNS) + "\n")
+        async for advert in surveys.adverts(section, clock, arguments.seconds):
+            file.write(recording.line(advert, advert.t + offset) + "\n")
+            count += 1
+    return count
+
+
+def _fleet(arguments: argparse.Namespace) -> int:
     import asyncio
     import tempfile
 
